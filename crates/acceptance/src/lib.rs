@@ -1,0 +1,1 @@
+//! Boots the real server and proves its behaviour over HTTP

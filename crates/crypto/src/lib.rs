@@ -1,0 +1,1 @@
+//! Password hashing, signing, sealing, opaque tokens

@@ -1,0 +1,1 @@
+//! What every door shares: route tables, strict parameters, cookies, client addresses, security headers

@@ -1,0 +1,1 @@
+//! Tenants, users, credentials, sessions and admission

@@ -1,0 +1,1 @@
+//! The Keyreeve server and command line

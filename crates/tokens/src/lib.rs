@@ -1,0 +1,1 @@
+//! OAuth clients, grants, codes, access, ID and refresh tokens, signing keys
