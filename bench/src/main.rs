@@ -1,1 +1,52 @@
-fn main() {}
+//! `cargo run --release -p keyreeve-bench`: starts the release server on an empty SQLite directory, loads it over
+//! loopback and prints what each operation costs, beside a bare axum handler loaded the same way in the same run.
+//!
+//! The figure to hold is CPU time of the server for each request; throughput and latency on a shared machine are
+//! context. Nothing here is asserted: `docs/performance.md` says what was reached, and on what.
+
+mod hashing;
+mod load;
+mod report;
+mod scenario;
+mod server;
+
+use anyhow::Result;
+use clap::Parser;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Measures the release server.
+#[derive(Parser)]
+#[command(name = "keyreeve-bench", version)]
+struct Arguments {
+    /// Seconds that each operation is measured, after a warm-up of a fifth of that.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Keep-alive connections.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// The server's binary; built with `cargo build --release` when it is not there.
+    #[arg(long, default_value = "target/release/keyreeve")]
+    server: PathBuf,
+    /// Prints one JSON object instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Serves the bare handler that everything is compared with (used by the benchmark itself).
+    #[arg(long, hide = true)]
+    bare: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.bare {
+        return server::serve_bare().await;
+    }
+    let plan = load::Plan {
+        connections: arguments.connections,
+        warm_up: Duration::from_millis(arguments.seconds * 200),
+        measured: Duration::from_secs(arguments.seconds),
+    };
+    let report = scenario::run(&arguments.server, &plan).await?;
+    if arguments.json { report.print_json() } else { report.print_table() }
+}

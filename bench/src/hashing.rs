@@ -1,0 +1,36 @@
+//! The floor of a password sign-in: what the cores can hash with nothing around it.
+
+use anyhow::{Result, anyhow};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use std::time::{Duration, Instant};
+
+/// Argon2id hashes a second (19 MiB, t=2, p=1) with one thread a core, each with its own reused memory.
+pub fn raw_rate(span: Duration) -> Result<f64> {
+    let threads = std::thread::available_parallelism()?.get();
+    let started = Instant::now();
+    let workers: Vec<_> = (0..threads).map(|_| std::thread::spawn(move || hash_for(span))).collect();
+    let mut hashes = 0_u64;
+    for worker in workers {
+        hashes += worker.join().map_err(|_| anyhow!("a hashing thread panicked"))??;
+    }
+    Ok(hashes as f64 / started.elapsed().as_secs_f64())
+}
+
+fn hash_for(span: Duration) -> Result<u64> {
+    let params = Params::new(19 * 1024, 2, 1, Some(32)).map_err(|e| anyhow!("{e}"))?;
+    let mut memory = vec![Block::default(); params.block_count()];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let (started, mut done, mut out) = (Instant::now(), 0_u64, [0_u8; 32]);
+    while started.elapsed() < span {
+        argon2
+            .hash_password_into_with_memory(
+                b"correct horse battery",
+                b"0123456789abcdef",
+                &mut out,
+                &mut memory,
+            )
+            .map_err(|e| anyhow!("{e}"))?;
+        done += 1;
+    }
+    Ok(done)
+}
