@@ -1,0 +1,128 @@
+//! What surrounds every answer: a request identifier, the body limit, the time limit, the answer to a panic, and the
+//! security headers; one layer, so that its cost is paid once.
+
+use crate::limits::{MAX_BODY_BYTES, REQUEST_TIME};
+use crate::origin::{RequestContext, RequestId, TrustedProxies};
+use crate::problem::Problem;
+use crate::security_headers::SecurityHeaders;
+use axum::Router;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http_body_util::Limited;
+use keyreeve_base::World;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tower::{Service as _, layer::layer_fn, service_fn};
+use url::Url;
+
+/// The name of the header that carries the request identifier in every answer.
+pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
+/// The outermost layer of a router.
+#[derive(Debug, Clone)]
+pub struct Front {
+    world: World,
+    proxies: Arc<TrustedProxies>,
+    headers: SecurityHeaders,
+    body_bytes: u64,
+    request_time: Duration,
+}
+
+impl Front {
+    /// The layer of a server with this public URL behind these proxies.
+    #[must_use]
+    pub fn new(world: World, public_url: &Url, proxies: TrustedProxies) -> Self {
+        Self {
+            world,
+            proxies: Arc::new(proxies),
+            headers: SecurityHeaders::of(public_url),
+            body_bytes: MAX_BODY_BYTES,
+            request_time: REQUEST_TIME,
+        }
+    }
+
+    /// With another limit for request bodies than [`MAX_BODY_BYTES`].
+    #[must_use]
+    pub fn body_bytes(mut self, limit: u64) -> Self {
+        self.body_bytes = limit;
+        self
+    }
+
+    /// With another time limit for requests than [`REQUEST_TIME`].
+    #[must_use]
+    pub fn request_time(mut self, limit: Duration) -> Self {
+        self.request_time = limit;
+        self
+    }
+
+    /// The router within this layer. Everything is inside: routes, 404 and 405 too.
+    pub fn wrap(self, router: Router) -> Router {
+        router.layer(layer_fn(move |mut inner: Route| {
+            let front = self.clone();
+            service_fn(move |mut request: Request| {
+                let id = RequestId::new(&front.world);
+                let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
+                request.extensions_mut().insert(context);
+                let about = (request.method().clone(), request.uri().clone());
+                let running = front.limit_body(request).map(|request| inner.call(request));
+                let (headers, limit) = (front.headers, front.request_time);
+                async move {
+                    let mut answer = match running {
+                        Ok(running) => guarded(running, limit, id, &about).await,
+                        Err(problem) => problem.into_response(),
+                    };
+                    headers.apply(answer.headers_mut());
+                    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+                        answer.headers_mut().insert(REQUEST_ID, id);
+                    }
+                    Ok::<_, Infallible>(answer)
+                }
+            })
+        }))
+    }
+
+    /// Refuses a body that says it is too long, and bounds the reading of one that does not say.
+    fn limit_body(&self, request: Request) -> Result<Request, Box<Problem>> {
+        let hint = request.body().size_hint();
+        if hint.lower() > self.body_bytes {
+            let detail = format!("the request body is longer than {} bytes", self.body_bytes);
+            return Err(Box::new(Problem::of(StatusCode::PAYLOAD_TOO_LARGE).detail(detail)));
+        }
+        if hint.upper().is_some_and(|upper| upper <= self.body_bytes) {
+            return Ok(request);
+        }
+        let limit = usize::try_from(self.body_bytes).unwrap_or(usize::MAX);
+        Ok(request.map(|body| Body::new(Limited::new(body, limit))))
+    }
+}
+
+/// The answer of the handler, or the one for a handler that took too long or panicked.
+async fn guarded(
+    running: impl Future<Output = Result<Response, Infallible>>,
+    limit: Duration,
+    id: RequestId,
+    (method, uri): &(Method, Uri),
+) -> Response {
+    // What a handler leaves behind when it panics is what it leaves behind when its client goes away: the transaction
+    // it was in is rolled back when dropped.
+    let caught = AssertUnwindSafe(running).catch_unwind();
+    match tokio::time::timeout(limit, caught).await {
+        Ok(Ok(Ok(answer))) => answer,
+        // The path alone: a query may hold what no log may.
+        Ok(Err(_panic)) => {
+            tracing::error!(request_id = id.as_str(), %method, path = uri.path(), "a handler panicked");
+            Problem::of(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }
+        Err(_elapsed) => {
+            tracing::warn!(request_id = id.as_str(), %method, path = uri.path(), "a request took too long");
+            let wait = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
+            (wait, Problem::of(StatusCode::SERVICE_UNAVAILABLE)).into_response()
+        }
+    }
+}
