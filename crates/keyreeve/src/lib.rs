@@ -1,1 +1,3 @@
 //! The Keyreeve server and command line
+pub mod cli;
+pub mod config;

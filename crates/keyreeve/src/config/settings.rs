@@ -1,0 +1,222 @@
+//! The settings: one line for each, from which the file, the environment, `config show` and the documentation come.
+
+use super::value::{Given, boolean, integer, list, text};
+use super::{Config, LogFormat};
+use keyreeve_crypto::secret::Secret;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// A setting: how it is called, what it is for, how it is read and shown.
+pub struct Setting {
+    /// Its key in the file; upper-cased behind `KEYREEVE_` it is the variable of the environment.
+    pub key: &'static str,
+    /// What it is for and what is allowed.
+    pub help: &'static str,
+    pub(super) set: fn(&mut Config, &Given) -> Result<(), String>,
+    pub(super) show: fn(&Config) -> Option<String>,
+}
+
+impl Setting {
+    pub(super) fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
+/// The sentence about a key that is none, with the nearest one that is.
+pub(super) fn unknown(key: &str) -> String {
+    let nearest = SETTINGS.iter().map(|s| (distance(key, s.key), s.key)).min();
+    match nearest {
+        Some((distance, name)) if distance <= 3 => format!("is not a setting; did you mean {name}?"),
+        _ => "is not a setting; `keyreeve config show` lists them all".to_owned(),
+    }
+}
+
+/// The number of single-character edits between two texts (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
+            let above = *cell;
+            *cell = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
+            (diagonal, left) = (above, *cell);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+fn mask(secret: Option<&Secret>) -> Option<String> {
+    secret.map(|_| "********".to_owned())
+}
+
+fn path(given: &Given) -> Result<PathBuf, String> {
+    text(given).map(PathBuf::from)
+}
+
+fn address(given: &Given) -> Result<SocketAddr, String> {
+    let text = text(given)?;
+    let named = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    if let Some(port) = named {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    text.parse().map_err(|_| {
+        format!(
+            "{text:?} is not an address to listen on; write ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080"
+        )
+    })
+}
+
+fn database_url(given: &Given) -> Result<Secret, String> {
+    let text = text(given)?;
+    // The URL may hold a password, so the refusal does not repeat it.
+    let parsed = url::Url::parse(&text).map_err(|error| format!("is not a URL ({error})"))?;
+    match parsed.scheme() {
+        "postgres" | "postgresql" => Ok(Secret::from(text)),
+        other => Err(format!(
+            "begins with {other}://; allowed is postgres://USER:PASSWORD@HOST:PORT/DATABASE (leave it out for SQLite)"
+        )),
+    }
+}
+
+fn networks(given: &Given) -> Result<Vec<ipnet::IpNet>, String> {
+    let parse = |item: &String| {
+        let single = item.parse::<IpAddr>().map(ipnet::IpNet::from).ok();
+        single.or_else(|| item.parse().ok()).ok_or_else(|| {
+            format!("holds {item:?}, which is neither an address nor a network; write 10.0.0.0/8 or fd00::1")
+        })
+    };
+    list(given)?.iter().map(parse).collect()
+}
+
+fn origins(given: &Given) -> Result<Vec<String>, String> {
+    let parse = |item: &String| match url::Url::parse(item) {
+        Ok(url) if url.origin().is_tuple() && url.origin().ascii_serialization() == *item => Ok(item.clone()),
+        _ => Err(format!(
+            "holds {item:?}, which is not an origin; write https://app.example.com, no path, no slash"
+        )),
+    };
+    list(given)?.iter().map(parse).collect()
+}
+
+fn log_format(given: &Given) -> Result<LogFormat, String> {
+    match text(given)?.as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("{other:?} is not a format; allowed: text, json")),
+    }
+}
+
+fn log_filter(given: &Given) -> Result<String, String> {
+    let text = text(given)?;
+    match tracing_subscriber::EnvFilter::builder().parse(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            Err(format!("{text:?} is not a log filter ({error}); write info, or info,keyreeve_store=debug"))
+        }
+    }
+}
+
+fn joined<T: ToString>(items: &[T]) -> Option<String> {
+    (!items.is_empty()).then(|| items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+fn count(number: usize) -> String {
+    number.to_string()
+}
+
+/// A line of the table: the key, what it is for, how it is set, how it is shown.
+macro_rules! settings {
+    ($($key:literal, $help:literal, |$config:ident, $given:ident| $set:expr, |$shown:ident| $show:expr;)*) => {
+        /// Every setting, in the order in which `config show` prints them.
+        pub static SETTINGS: &[Setting] = &[$(Setting {
+            key: $key,
+            help: $help,
+            set: |$config, $given| { $set; Ok(()) },
+            show: |$shown| $show,
+        }),*];
+    };
+}
+
+settings! {
+    "data_dir", "the directory of the database, the master key and the lock",
+        |c, given| c.data_dir = path(given)?, |c| Some(c.data_dir.display().to_string());
+    "listen", "ADDRESS:PORT to serve on",
+        |c, given| c.listen = address(given)?, |c| Some(c.listen.to_string());
+    "public_url", "where people reach the server: https://HOST, or http for loopback; makes every link and issuer",
+        |c, given| c.public_url_text = Some(text(given)?),
+        |c| c.public_url(c.listen).ok().map(|url| url.to_string());
+    "allow_insecure_public_url", "accept http in public_url for other hosts than loopback (closed test networks)",
+        |c, given| c.allow_insecure_public_url = boolean(given)?, |c| Some(c.allow_insecure_public_url.to_string());
+    "database_url", "postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full; unset: SQLite in data_dir",
+        |c, given| c.database_url = Some(database_url(given)?), |c| mask(c.database_url.as_ref());
+    "database_connections", "connections to the database of this node, 1 to 256",
+        |c, given| c.database_connections = Some(integer(given, 1..=256)? as usize),
+        |c| c.database_connections.map(count);
+    "master_key_file", "the file of the master key, readable by its owner only; unset: master.key in data_dir",
+        |c, given| c.master_key_file = Some(path(given)?),
+        |c| match c.master_key() {
+            super::MasterKeySource::File(path) => Some(path.display().to_string()),
+            super::MasterKeySource::Text(_) | super::MasterKeySource::Command(_) => None,
+        };
+    "master_key", "the master key itself: 32 bytes in hexadecimal or base64",
+        |c, given| c.master_key = Some(Secret::from(text(given)?)), |c| mask(c.master_key.as_ref());
+    "master_key_command", "a command that prints the master key: the helper of a key-management service",
+        |c, given| c.master_key_command = Some(text(given)?), |c| c.master_key_command.clone();
+    "previous_master_key_file", "the file of the master key before the present one, until `key rotate --master` is done",
+        |c, given| c.previous_master_key_file = Some(path(given)?),
+        |c| c.previous_master_key_file.as_ref().map(|path| path.display().to_string());
+    "allow_private_fetch", "let outbound fetches reach private and loopback addresses",
+        |c, given| c.allow_private_fetch = boolean(given)?, |c| Some(c.allow_private_fetch.to_string());
+    "trusted_proxies", "addresses and networks of proxies whose X-Forwarded-For and Forwarded headers are believed",
+        |c, given| c.trusted_proxies = networks(given)?, |c| joined(&c.trusted_proxies);
+    "cors_origins", "origins of browser applications that may call the token and userinfo endpoints",
+        |c, given| c.cors_origins = origins(given)?, |c| joined(&c.cors_origins);
+    "metrics_listen", "ADDRESS:PORT that serves /metrics alone; unset: on `listen`, for loopback development only",
+        |c, given| c.metrics_listen = Some(address(given)?), |c| c.metrics_listen.map(|a| a.to_string());
+    "log", "which log lines are written: error, warn, info, debug, trace, also by module",
+        |c, given| c.log = log_filter(given)?, |c| Some(c.log.clone());
+    "log_format", "how log lines are written: text or json",
+        |c, given| c.log_format = log_format(given)?,
+        |c| Some(match c.log_format { LogFormat::Text => "text", LogFormat::Json => "json" }.to_owned());
+    "hash_memory_kib", "memory of one Argon2id password hash in KiB, 8192 to 1048576",
+        |c, given| c.hashing.memory_kib = integer(given, 8_192..=1_048_576)?,
+        |c| Some(c.hashing.memory_kib.to_string());
+    "hash_iterations", "passes of one Argon2id password hash, 1 to 64",
+        |c, given| c.hashing.iterations = integer(given, 1..=64)?, |c| Some(c.hashing.iterations.to_string());
+    "hash_parallelism", "lanes of one Argon2id password hash, 1 to 16",
+        |c, given| c.hashing.parallelism = integer(given, 1..=16)?, |c| Some(c.hashing.parallelism.to_string());
+    "hash_workers", "password hashes computed at the same time, 1 to 256; unset: one for each processor",
+        |c, given| c.hashing.workers = Some(integer(given, 1..=256)? as usize), |c| c.hashing.workers.map(count);
+    "admin_username", "the user name of the administrator whom the first start creates",
+        |c, given| c.administrator.username = text(given)?, |c| Some(c.administrator.username.clone());
+    "admin_password", "that administrator's password; unset: a random one-time password, printed once",
+        |c, given| c.administrator.password = Some(Secret::from(text(given)?)),
+        |c| mask(c.administrator.password.as_ref());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_key_meets_its_neighbour() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert!(unknown("listn").contains("listen"));
+        assert!(unknown("public-url").contains("public_url"));
+        assert!(!unknown("colour_scheme_of_the_door").contains("did you mean"));
+    }
+
+    #[test]
+    fn every_setting_says_what_it_is_for_and_is_named_once() {
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            assert!(!setting.help.is_empty(), "{}", setting.key);
+            assert!(SETTINGS.iter().skip(at + 1).all(|other| other.key != setting.key), "{}", setting.key);
+            assert!(setting.key.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", setting.key);
+        }
+    }
+}
