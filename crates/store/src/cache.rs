@@ -1,0 +1,138 @@
+//! A read-through cache that the change feed keeps right.
+//!
+//! Each key falls into one of a fixed number of slots, and each slot has a version. A change of a key raises its
+//! slot's version, which makes every value read under an earlier version invisible. A reader notes the version *before*
+//! it asks the database and stores the value under it, so a value that was read while a change was under way is never
+//! taken for a fresh one; no lock is held across the read.
+//!
+//! The tenant is part of every key, so that nothing that a caller chooses can reach another tenant's entry.
+
+use crate::{Change, Store};
+use keyreeve_base::TenantId;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How stale an answer from a cache may be (the design's bound for every node).
+pub const STALENESS: Duration = Duration::from_secs(1);
+
+const SLOTS: usize = 1024;
+
+/// A bounded cache of what one change-feed topic names. Share it as the [`Arc`] that [`Cache::new`] answers.
+pub struct Cache<K, V> {
+    store: Store,
+    hasher: RandomState,
+    /// Raised when everything must go.
+    epoch: AtomicU64,
+    slots: Box<[AtomicU64]>,
+    entries: quick_cache::sync::Cache<(TenantId, K), Held<V>>,
+}
+
+#[derive(Clone)]
+struct Held<V> {
+    version: Version,
+    value: V,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Version {
+    epoch: u64,
+    slot: u64,
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: Hash + Eq + Clone + FromStr + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// A cache of at most `capacity` values, which forgets what the change feed names under `topic`. A change's key
+    /// is read as a `K`; one that cannot be read, or that names no tenant, empties the cache.
+    #[must_use]
+    pub fn new(store: &Store, topic: &'static str, capacity: usize) -> Arc<Self> {
+        let cache = Arc::new(Self {
+            store: store.clone(),
+            hasher: RandomState::new(),
+            epoch: AtomicU64::new(0),
+            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            entries: quick_cache::sync::Cache::new(capacity),
+        });
+        // Weak, or the store's callback would keep the cache, and the cache the store, alive for ever.
+        let weak = Arc::downgrade(&cache);
+        store.on_change(Arc::new(move |change: &Change| {
+            if let Some(cache) = weak.upgrade() {
+                cache.apply(topic, change);
+            }
+        }));
+        cache
+    }
+
+    fn apply(&self, topic: &str, change: &Change) {
+        match change {
+            Change::Everything => self.forget_all(),
+            Change::One { tenant, topic: named, key } if named.as_ref() as &str == topic => {
+                match (tenant, key.parse::<K>()) {
+                    (Some(tenant), Ok(key)) => self.forget(*tenant, &key),
+                    _ => self.forget_all(),
+                }
+            }
+            Change::One { .. } => {}
+        }
+    }
+
+    /// Forgets one value.
+    pub fn forget(&self, tenant: TenantId, key: &K) {
+        self.slot(tenant, key).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Forgets everything.
+    pub fn forget_all(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The value of `key`, from memory when that is allowed, else from `load`, which is then remembered.
+    ///
+    /// # Errors
+    /// Those of `load`; nothing is remembered then.
+    pub async fn get_with<E, F>(&self, tenant: TenantId, key: &K, load: impl FnOnce() -> F) -> Result<V, E>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
+        if let Some(value) = self.peek(tenant, key) {
+            return Ok(value);
+        }
+        let version = self.version(tenant, key);
+        let value = load().await?;
+        if self.store.fresh(STALENESS) {
+            self.entries.insert((tenant, key.clone()), Held { version, value: value.clone() });
+        }
+        Ok(value)
+    }
+
+    /// The value of `key` if memory holds a current one.
+    #[must_use]
+    pub fn peek(&self, tenant: TenantId, key: &K) -> Option<V> {
+        if !self.store.fresh(STALENESS) {
+            return None;
+        }
+        let held = self.entries.get(&(tenant, key.clone()))?;
+        (held.version == self.version(tenant, key)).then_some(held.value)
+    }
+
+    fn version(&self, tenant: TenantId, key: &K) -> Version {
+        Version {
+            epoch: self.epoch.load(Ordering::Acquire),
+            slot: self.slot(tenant, key).load(Ordering::Acquire),
+        }
+    }
+
+    #[allow(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "the remainder is below SLOTS"
+    )]
+    fn slot(&self, tenant: TenantId, key: &K) -> &AtomicU64 {
+        &self.slots[(self.hasher.hash_one((tenant, key)) % SLOTS as u64) as usize]
+    }
+}

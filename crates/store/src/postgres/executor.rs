@@ -1,0 +1,382 @@
+//! The threads on which closures run, and how a closure becomes a committed transaction.
+
+use super::connect::{Target, connect};
+use super::errors::{commit_failure, failure};
+use super::follow::News;
+use super::{Place, Session};
+use crate::change::Change;
+use crate::tx::{Failure, Mode, Retry, State};
+use crate::{Error, Ground, Tx, params, statements};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, join};
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::{JoinSet, LocalSet};
+use uuid::Uuid;
+
+/// How often a closure is run again because others were in its way.
+const CONTENTION_ATTEMPTS: u32 = 10;
+/// How often a closure is run again because its connection was lost before anything was committed.
+const LOST_ATTEMPTS: u32 = 3;
+/// The first pause before running a closure again; doubled each time, and taken by a random part.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long a closure waits for a connection of its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one run of a closure may take. A commit that takes longer than the follower's overlap is announced again.
+const WRITE_DEADLINE: Duration = Duration::from_secs(15);
+const SCAN_DEADLINE: Duration = Duration::from_secs(900);
+
+statements! {
+    /// Announces a change, by the database's clock.
+    pub(super) ANNOUNCE = "INSERT INTO change (id, tenant_id, topic, key, at) \
+        VALUES ($1, $2, $3, $4, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))";
+}
+
+/// How many connections one executor has for each kind of work, beside the one that its reads share.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) writers: usize,
+    pub(super) scanners: usize,
+}
+
+/// An executor thread, as those who have work for it see it.
+pub(super) struct Executor {
+    jobs: mpsc::UnboundedSender<Box<dyn Job>>,
+}
+
+/// A closure that waits for an executor.
+trait Job: Send {
+    fn run(self: Box<Self>, desk: Rc<Desk>) -> LocalBoxFuture<'static, ()>;
+}
+
+struct Closure<T, E, F> {
+    f: F,
+    mode: Mode,
+    reply: oneshot::Sender<Result<T, E>>,
+    place: Place,
+}
+
+impl<T, E, F> Job for Closure<T, E, F>
+where
+    F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    fn run(self: Box<Self>, desk: Rc<Desk>) -> LocalBoxFuture<'static, ()> {
+        Box::pin(async move {
+            let Self { f, mode, reply, place } = *self;
+            // A panic loses its connection, which ends the transaction; the executor goes on.
+            let done = AssertUnwindSafe(desk.settle(mode, &f)).catch_unwind().await;
+            let done = done.unwrap_or_else(|_| Err(Error::internal("a store closure panicked").into()));
+            drop(place);
+            // The caller may have stopped waiting.
+            drop(reply.send(done));
+        })
+    }
+}
+
+impl Executor {
+    pub(super) fn start(
+        number: usize,
+        target: Arc<Target>,
+        sizes: Sizes,
+        ground: Ground,
+        news: mpsc::UnboundedSender<News>,
+    ) -> Result<Self, Error> {
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Box<dyn Job>>();
+        let failed = |error| Error::unavailable_from("no thread for the store", error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let serve = move || {
+            let desk = Rc::new(Desk {
+                reader: Mutex::default(),
+                writers: Sessions::new(Mode::Write, sizes.writers),
+                scanners: Sessions::new(Mode::Scan, sizes.scanners),
+                target,
+                ground,
+                news,
+            });
+            LocalSet::new().block_on(&runtime, async move {
+                let mut running = JoinSet::new();
+                loop {
+                    tokio::select! {
+                        job = queue.recv() => match job {
+                            Some(job) => drop(running.spawn_local(job.run(desk.clone()))),
+                            None => break,
+                        },
+                        Some(_) = running.join_next() => {}
+                    }
+                }
+                while running.join_next().await.is_some() {}
+            });
+        };
+        std::thread::Builder::new().name(format!("store-{number}")).spawn(serve).map_err(failed)?;
+        Ok(Self { jobs })
+    }
+
+    pub(super) fn submit<T, E, F>(
+        &self,
+        mode: Mode,
+        f: F,
+        place: Place,
+    ) -> Result<oneshot::Receiver<Result<T, E>>, Error>
+    where
+        F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.jobs
+            .send(Box::new(Closure { f, mode, reply, place }))
+            .map_err(|_| Error::unavailable("the store's executor has stopped"))?;
+        Ok(answer)
+    }
+}
+
+/// An executor's own side.
+struct Desk {
+    /// The connection that all reads of this executor share.
+    reader: Mutex<Option<Rc<Session>>>,
+    writers: Sessions,
+    scanners: Sessions,
+    target: Arc<Target>,
+    ground: Ground,
+    news: mpsc::UnboundedSender<News>,
+}
+
+/// Connections that one transaction has for itself.
+struct Sessions {
+    mode: Mode,
+    turns: Arc<Semaphore>,
+    idle: RefCell<Vec<Session>>,
+}
+
+/// One of them, in use. Put back only when its transaction is over; else closed, which ends the transaction.
+struct Turn {
+    session: Session,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Sessions {
+    fn new(mode: Mode, size: usize) -> Self {
+        Self { mode, turns: Arc::new(Semaphore::new(size)), idle: RefCell::default() }
+    }
+
+    async fn take(&self, desk: &Desk) -> Result<Turn, Failure> {
+        let start = Instant::now();
+        let permit = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned())
+            .await
+            .map_err(|_| Error::Busy { reason: "every connection is in use".to_owned() })?
+            .map_err(|error| Error::internal_from("no turn for a transaction", error))?;
+        desk.ground.meter.wait_seconds.record(start.elapsed());
+        self.idle.borrow_mut().retain(|session| !session.is_closed());
+        let idle = self.idle.borrow_mut().pop();
+        let session = match idle {
+            Some(session) => session,
+            None => Session::new(connect(&desk.target, self.mode, None).await?.spawn()),
+        };
+        Ok(Turn { session, _permit: permit })
+    }
+
+    fn put_back(&self, turn: Turn) {
+        if !turn.session.is_closed() {
+            self.idle.borrow_mut().push(turn.session);
+        }
+    }
+}
+
+/// A run of a closure that did not succeed.
+struct Unsuccessful<E> {
+    error: E,
+    retry: Retry,
+}
+
+impl<E: From<Error>> From<Failure> for Unsuccessful<E> {
+    fn from(failure: Failure) -> Self {
+        Self { error: failure.error.into(), retry: failure.retry }
+    }
+}
+
+impl<E: From<Error>> From<Error> for Unsuccessful<E> {
+    fn from(error: Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl Desk {
+    /// Runs a closure, again if need be, until there is an answer.
+    async fn settle<T, E, F>(&self, mode: Mode, f: &F) -> Result<T, E>
+    where
+        F: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
+        E: From<Error>,
+    {
+        let (mut contended, mut lost) = (0, 0);
+        loop {
+            let done = match mode {
+                Mode::Read => self.read(f).await,
+                Mode::Write => self.transaction(&self.writers, "BEGIN", f).await,
+                Mode::Scan => {
+                    self.transaction(&self.scanners, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", f)
+                        .await
+                }
+            };
+            let Unsuccessful { error, retry } = match done {
+                Ok(value) => return Ok(value),
+                Err(unsuccessful) => unsuccessful,
+            };
+            let (count, limit) = match retry {
+                Retry::No => return Err(error),
+                Retry::Contention => (&mut contended, CONTENTION_ATTEMPTS),
+                Retry::Lost => (&mut lost, LOST_ATTEMPTS),
+            };
+            *count += 1;
+            if *count >= limit {
+                return Err(error);
+            }
+            self.ground.meter.retries.increment(1);
+            tokio::time::sleep(self.pause(*count)).await;
+        }
+    }
+
+    /// Between nothing and the whole of a doubling pause, so that two that met do not meet again.
+    fn pause(&self, count: u32) -> Duration {
+        let whole = FIRST_PAUSE.saturating_mul(1 << count.min(10)).min(LONGEST_PAUSE);
+        let part = f64::from(u32::from_be_bytes(self.ground.world.random_bytes())) / f64::from(u32::MAX);
+        whole.mul_f64(part)
+    }
+
+    async fn shared_reader(&self) -> Result<Rc<Session>, Error> {
+        let mut reader = self.reader.lock().await;
+        if let Some(session) = reader.as_ref().filter(|session| !session.is_closed()) {
+            return Ok(session.clone());
+        }
+        let session = Rc::new(Session::new(connect(&self.target, Mode::Read, None).await?.spawn()));
+        *reader = Some(session.clone());
+        Ok(session)
+    }
+
+    async fn read<T, E, F>(&self, f: &F) -> Result<T, Unsuccessful<E>>
+    where
+        F: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
+        E: From<Error>,
+    {
+        let session = self.shared_reader().await?;
+        let mut tx = Tx::postgres(&session, Mode::Read);
+        let done = within(WRITE_DEADLINE, f(&mut tx)).await;
+        done.map_err(|error| Unsuccessful { error, retry: tx.into_state().retry })
+    }
+
+    async fn transaction<T, E, F>(
+        &self,
+        sessions: &Sessions,
+        begin: &str,
+        f: &F,
+    ) -> Result<T, Unsuccessful<E>>
+    where
+        F: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
+        E: From<Error>,
+    {
+        let turn = sessions.take(self).await?;
+        turn.session.client().batch_execute(begin).await.map_err(failure)?;
+        let mut tx = Tx::postgres(&turn.session, sessions.mode);
+        let deadline = if sessions.mode == Mode::Scan { SCAN_DEADLINE } else { WRITE_DEADLINE };
+        let done = within(deadline, f(&mut tx)).await;
+        let state = tx.into_state();
+        match done {
+            Ok(value) if !state.failed => {
+                self.commit(&turn.session, state).await?;
+                sessions.put_back(turn);
+                Ok(value)
+            }
+            unwanted => {
+                if turn.session.client().batch_execute("ROLLBACK").await.is_ok() {
+                    sessions.put_back(turn);
+                }
+                let swallowed =
+                    || Error::internal("a store closure answered Ok after a statement had failed").into();
+                Err(Unsuccessful { error: unwanted.err().unwrap_or_else(swallowed), retry: state.retry })
+            }
+        }
+    }
+
+    async fn commit(&self, session: &Session, state: State) -> Result<(), Failure> {
+        let start = Instant::now();
+        let ids = match self.announce_and_commit(session, &state.changes).await {
+            Ok(ids) => ids,
+            Err(failure) => {
+                if matches!(failure.error, Error::Ambiguous { .. }) {
+                    // If it was committed, it must be heard of.
+                    self.ground.feed.publish(&state.changes);
+                    self.tell(News::Again(state.changes));
+                }
+                return Err(failure);
+            }
+        };
+        let took = start.elapsed();
+        self.ground.meter.commit_seconds.record(took);
+        if !state.changes.is_empty() {
+            self.ground.feed.publish(&state.changes);
+            self.tell(News::Committed(ids));
+            if took > super::follow::OVERLAP / 3 {
+                // Others may have looked past the moment that the announcement bears.
+                self.tell(News::Again(state.changes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Announcements come last, so that little time passes between the moment that they bear and the one at which
+    /// others can see them; the last travels together with the COMMIT.
+    async fn announce_and_commit(&self, session: &Session, changes: &[Change]) -> Result<Vec<Uuid>, Failure> {
+        let ids: Vec<_> = changes.iter().map(|_| self.ground.world.new_uuid()).collect();
+        let commit = async { session.client().batch_execute("COMMIT").await.map_err(commit_failure) };
+        let mut announcements: Vec<_> = ids.iter().zip(changes).collect();
+        let Some((last_id, last)) = announcements.pop() else {
+            commit.await?;
+            return Ok(ids);
+        };
+        for (id, change) in announcements {
+            announce(session, *id, change).await?;
+        }
+        session.prepare(&ANNOUNCE).await?;
+        // COMMIT of a failed transaction answers success; so the announcement's own outcome counts first.
+        let (announced, committed) = join(announce(session, *last_id, last), commit).await;
+        match (announced, committed) {
+            (Ok(()), Ok(())) => Ok(ids),
+            (Ok(()), Err(failure)) => Err(failure),
+            // Lost: the announcement may have arrived, and the COMMIT with it.
+            (Err(failure), _) if failure.retry == Retry::Lost => {
+                Err(Error::Ambiguous { cause: Some(Arc::new(failure.error)) }.into())
+            }
+            (Err(failure), _) => Err(failure),
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Without a follower nobody on this node listens.
+        drop(self.news.send(news));
+    }
+}
+
+/// Appends one announcement.
+pub(super) async fn announce(session: &Session, id: Uuid, change: &Change) -> Result<(), Failure> {
+    if let Change::One { tenant, topic, key } = change {
+        session.execute(&ANNOUNCE, &params![id, tenant, topic, key]).await?;
+    }
+    Ok(())
+}
+
+async fn within<T, E: From<Error>>(
+    deadline: Duration,
+    closure: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(deadline, closure).await.unwrap_or_else(|_| {
+        Err(Error::Busy { reason: format!("the transaction took longer than {} s", deadline.as_secs()) }
+            .into())
+    })
+}

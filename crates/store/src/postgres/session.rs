@@ -1,0 +1,165 @@
+//! One connection and the statements that are prepared on it.
+
+use super::errors::failure;
+use crate::tx::{EachRow, Failure, Retry};
+use crate::value::{Row, RowKind, mismatch};
+use crate::{Engine, Error, Param, Statement, Value};
+use bytes::BytesMut;
+use futures_util::TryStreamExt;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::pin;
+use tokio_postgres::Client;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection with its prepared statements. Concurrent statements are pipelined.
+pub(crate) struct Session {
+    client: Client,
+    /// By the address of the [`Statement`], of which there is one for each text.
+    prepared: RefCell<HashMap<usize, tokio_postgres::Statement>>,
+}
+
+impl Session {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, prepared: RefCell::default() }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) async fn prepare(
+        &self,
+        statement: &'static Statement,
+    ) -> Result<tokio_postgres::Statement, Failure> {
+        let key = std::ptr::from_ref(statement).addr();
+        if let Some(prepared) = self.prepared.borrow().get(&key) {
+            return Ok(prepared.clone());
+        }
+        let rendered = statement.render(Engine::Postgres)?;
+        let prepared =
+            self.client.prepare(&rendered.sql).await.map_err(|error| self.failed(error, statement))?;
+        self.prepared.borrow_mut().insert(key, prepared.clone());
+        Ok(prepared)
+    }
+
+    fn failed(&self, error: tokio_postgres::Error, statement: &Statement) -> Failure {
+        let mut failure = failure(error);
+        if let Error::Internal { reason, .. } = &mut failure.error {
+            *reason = format!("{}: {reason}", statement.name());
+        }
+        if failure.retry != Retry::No {
+            // A plan may be out of date; preparing anew is cheap.
+            self.prepared.borrow_mut().clear();
+        }
+        failure
+    }
+
+    async fn bind(
+        &self,
+        statement: &'static Statement,
+        params: &[Param<'_>],
+    ) -> Result<tokio_postgres::Statement, Failure> {
+        if params.iter().any(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
+            return Err(Error::Invalid { reason: "text with the character U+0000".to_owned() }.into());
+        }
+        let prepared = self.prepare(statement).await?;
+        if prepared.params().len() != params.len() {
+            let reason = format!("{} was given {} parameters", statement.name(), params.len());
+            return Err(Error::internal(reason).into());
+        }
+        Ok(prepared)
+    }
+
+    pub(crate) async fn each(
+        &self,
+        statement: &'static Statement,
+        params: &[Param<'_>],
+        row: EachRow<'_>,
+    ) -> Result<(), Failure> {
+        let prepared = self.bind(statement, params).await?;
+        let failed = |error| self.failed(error, statement);
+        let mut rows = pin!(self.client.query_raw(&prepared, params).await.map_err(failed)?);
+        while let Some(found) = rows.try_next().await.map_err(failed)? {
+            row(&Row(RowKind::Postgres(&found)))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn execute(
+        &self,
+        statement: &'static Statement,
+        params: &[Param<'_>],
+    ) -> Result<u64, Failure> {
+        let prepared = self.bind(statement, params).await?;
+        self.client.execute_raw(&prepared, params).await.map_err(|error| self.failed(error, statement))
+    }
+
+    pub(crate) async fn script(&self, sql: &str) -> Result<(), Failure> {
+        self.client.batch_execute(sql).await.map_err(failure)
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
+        match (self, ty) {
+            (Value::Null, _) => Ok(IsNull::Yes),
+            (Value::Int(number), &Type::INT8) => number.to_sql(ty, out),
+            (Value::Int(number), &Type::INT4) => i32::try_from(*number)?.to_sql(ty, out),
+            (Value::Int(number), &Type::INT2) => i16::try_from(*number)?.to_sql(ty, out),
+            (Value::Bool(truth), &Type::BOOL) => truth.to_sql(ty, out),
+            (
+                Value::Text(text),
+                &(Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN),
+            ) => text.to_sql(ty, out),
+            (Value::Blob(bytes), &Type::BYTEA) => bytes.to_sql(ty, out),
+            (Value::Uuid(uuid), &Type::UUID) => uuid.to_sql(ty, out),
+            (value, ty) => Err(format!("{} was given for a parameter of type {ty}", value.kind()).into()),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Value<'a> {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Fault> {
+        Ok(match *ty {
+            Type::INT8 => Value::Int(i64::from_sql(ty, raw)?),
+            Type::INT4 => Value::Int(i64::from(i32::from_sql(ty, raw)?)),
+            Type::INT2 => Value::Int(i64::from(i16::from_sql(ty, raw)?)),
+            Type::BOOL => Value::Bool(bool::from_sql(ty, raw)?),
+            Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN => {
+                Value::Text(<&str>::from_sql(ty, raw)?)
+            }
+            Type::BYTEA => Value::Blob(raw),
+            Type::UUID => Value::Uuid(uuid::Uuid::from_sql(ty, raw)?),
+            _ => return Err(format!("a column of type {ty} cannot be read").into()),
+        })
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Fault> {
+        Ok(Value::Null)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// The value in a column.
+pub(crate) fn column(row: &tokio_postgres::Row, index: usize) -> Result<Value<'_>, Error> {
+    if index >= row.len() {
+        return Err(mismatch("a column", &Value::Null));
+    }
+    row.try_get(index).map_err(|error| Error::internal_from("a column cannot be read", error))
+}

@@ -1,0 +1,160 @@
+//! One SQL text for two engines: what is written once, and the words that stand for what differs.
+
+use crate::{Engine, Error};
+use std::sync::OnceLock;
+
+/// A statement, written once for both engines. Declared by [`statements!`](crate::statements), never inline, so that
+/// one test can prepare every statement of the server on both engines.
+pub struct Statement {
+    name: &'static str,
+    sql: &'static str,
+    sqlite: OnceLock<Result<Rendered, Error>>,
+    postgres: OnceLock<Result<Rendered, Error>>,
+}
+
+/// A statement's text for one engine.
+pub(crate) struct Rendered {
+    pub(crate) sql: Box<str>,
+    /// SQLite numbers `$2` by where it first stands, not by its number: for each of its places, which `$n` it is.
+    /// Found at the first preparation, which is where SQLite itself tells.
+    pub(crate) order: OnceLock<Box<[usize]>>,
+}
+
+impl Statement {
+    /// A statement of this name and text; see [`statements!`](crate::statements).
+    #[must_use]
+    pub const fn new(name: &'static str, sql: &'static str) -> Self {
+        Self { name, sql, sqlite: OnceLock::new(), postgres: OnceLock::new() }
+    }
+
+    /// Where it is declared and how it is called.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The text as it was written.
+    #[must_use]
+    pub const fn sql(&self) -> &'static str {
+        self.sql
+    }
+
+    pub(crate) fn render(&self, engine: Engine) -> Result<&Rendered, Error> {
+        let slot = match engine {
+            Engine::Sqlite => &self.sqlite,
+            Engine::Postgres => &self.postgres,
+        };
+        slot.get_or_init(|| {
+            let sql = render(engine, self.sql)
+                .map_err(|error| Error::internal_from(format!("in statement {}", self.name), error))?;
+            Ok(Rendered { sql: sql.into(), order: OnceLock::new() })
+        })
+        .as_ref()
+        .map_err(Clone::clone)
+    }
+}
+
+impl std::fmt::Debug for Statement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Statement({})", self.name)
+    }
+}
+
+/// Declares the statements of one module, and `STATEMENTS`, the list of them.
+///
+/// ```
+/// keyreeve_store::statements! {
+///     /// The user of this identifier.
+///     pub(crate) FIND_USER = "SELECT name FROM app_user WHERE id = $1";
+/// }
+/// assert!(FIND_USER.name().ends_with("::FIND_USER"));
+/// assert_eq!(STATEMENTS.len(), 1);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! statements {
+    ($($(#[$meta:meta])* $vis:vis $name:ident = $sql:expr;)*) => {
+        $(
+            $(#[$meta])*
+            $vis static $name: $crate::Statement =
+                $crate::Statement::new(concat!(module_path!(), "::", stringify!($name)), $sql);
+        )*
+        /// Every statement of this module, for the test that prepares them all on both engines.
+        pub static STATEMENTS: &[&$crate::Statement] = &[$(&$name),*];
+    };
+}
+
+/// The words that differ, `{like_this}`: what each stands for on SQLite and on PostgreSQL.
+///
+/// JSON is kept as text on both: a `jsonb` parameter would need a type of its own, and it would come back with its keys
+/// in another order than it was written. Text sorts and compares by bytes on both.
+const WORDS: &[(&str, &str, &str)] = &[
+    ("uuid", "BLOB", "uuid"),
+    ("time", "INTEGER", "bigint"),
+    ("int", "INTEGER", "bigint"),
+    ("bool", "INTEGER", "boolean"),
+    ("json", "TEXT", "TEXT COLLATE \"C\""),
+    ("blob", "BLOB", "bytea"),
+    ("text", "TEXT", "TEXT COLLATE \"C\""),
+    ("strict", "STRICT", ""),
+    ("for_update", "", "FOR UPDATE"),
+    ("skip_locked", "", "FOR UPDATE SKIP LOCKED"),
+];
+
+/// A `{word}` that stands for nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the word {{{0}}} is not known")]
+pub(crate) struct UnknownWord(String);
+
+/// `sql` for `engine`. Braces around anything but lower-case letters and `_` are left alone.
+pub(crate) fn render(engine: Engine, sql: &str) -> Result<String, UnknownWord> {
+    let mut rendered = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once('{') {
+        rendered.push_str(before);
+        let word_end = after.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(after.len());
+        match after.split_at(word_end) {
+            (word, tail) if !word.is_empty() && tail.starts_with('}') => {
+                let (_, sqlite, postgres) = WORDS
+                    .iter()
+                    .find(|(known, ..)| *known == word)
+                    .ok_or_else(|| UnknownWord(word.to_owned()))?;
+                rendered.push_str(match engine {
+                    Engine::Sqlite => sqlite,
+                    Engine::Postgres => postgres,
+                });
+                rest = tail.strip_prefix('}').unwrap_or(tail);
+            }
+            _ => {
+                rendered.push('{');
+                rest = after;
+            }
+        }
+    }
+    rendered.push_str(rest);
+    Ok(rendered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_replaced_and_other_braces_left() {
+        let sql = "CREATE TABLE t (a {uuid} PRIMARY KEY, b {text} DEFAULT '{}', c TEXT DEFAULT '{\"k\":1}') {strict}";
+        assert_eq!(
+            render(Engine::Sqlite, sql).unwrap(),
+            "CREATE TABLE t (a BLOB PRIMARY KEY, b TEXT DEFAULT '{}', c TEXT DEFAULT '{\"k\":1}') STRICT"
+        );
+        assert!(
+            render(Engine::Postgres, sql)
+                .unwrap()
+                .starts_with("CREATE TABLE t (a uuid PRIMARY KEY, b TEXT COLLATE \"C\" ")
+        );
+        assert_eq!(
+            render(Engine::Sqlite, "{uuidd}").unwrap_err().to_string(),
+            "the word {uuidd} is not known"
+        );
+        assert_eq!(render(Engine::Sqlite, "a{").unwrap(), "a{");
+    }
+}

@@ -1,0 +1,328 @@
+//! The one writer: it folds the transactions that wait into one commit.
+//!
+//! Each transaction runs in a savepoint of its own, so that one that fails leaves its neighbours alone, and each is
+//! answered only when the commit that carries it is on disk. What limits the rate is then the work itself and no
+//! longer the disk's answer to each.
+
+use super::errors::engine_error;
+use super::{File, HookSlot, now};
+use crate::change::Change;
+use crate::tx::Mode;
+use crate::{Error, Ground, Options, Tx};
+use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+pub(super) type Hook = HookSlot;
+
+/// The writer, as those who have something to write see it.
+pub(super) struct Writer {
+    /// None only while being dropped.
+    jobs: Option<SyncSender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    waiting: Arc<AtomicUsize>,
+    ground: Ground,
+}
+
+/// A transaction that waits for the writer.
+trait Job: Send {
+    /// Runs it; whether it may be committed.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// What becomes of it instead, unless it failed by itself.
+    fn fail(&mut self, error: Error);
+    /// Tells the caller.
+    fn answer(self: Box<Self>);
+}
+
+struct Closure<T, E, F> {
+    f: F,
+    /// None until it has run.
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for Closure<T, E, F>
+where
+    F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        // A panicking closure leaves nothing behind that anyone looks at: its savepoint is rolled back.
+        let result = catch_unwind(AssertUnwindSafe(|| now((self.f)(tx))))
+            .unwrap_or_else(|_| Err(Error::internal("a store closure panicked").into()));
+        let wanted = result.is_ok();
+        self.result = Some(result);
+        wanted
+    }
+
+    fn fail(&mut self, error: Error) {
+        if !matches!(self.result, Some(Err(_))) {
+            self.result = Some(Err(error.into()));
+        }
+    }
+
+    fn answer(self: Box<Self>) {
+        let result =
+            self.result.unwrap_or_else(|| Err(Error::internal("a transaction was never run").into()));
+        // The caller may have stopped waiting.
+        drop(self.reply.send(result));
+    }
+}
+
+impl Writer {
+    pub(super) fn start(
+        file: Arc<File>,
+        lock: std::fs::File,
+        hook: Hook,
+        options: &Options,
+        ground: Ground,
+    ) -> Result<Self, Error> {
+        let (jobs, queue) = sync_channel(options.queue_length.max(1));
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let mut desk = Desk {
+            connection: file.writer()?,
+            file,
+            hook,
+            ground: ground.clone(),
+            waiting: waiting.clone(),
+            group_size: options.group_size.max(1),
+            _lock: lock,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || desk.serve(&queue))
+            .map_err(|error| Error::unavailable_from("no thread for the writer", error))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), waiting, ground })
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Puts a transaction into the queue; the answer comes when it is on disk.
+    pub(super) fn submit<T, E, F>(&self, f: F) -> Result<oneshot::Receiver<Result<T, E>>, Error>
+    where
+        F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || Error::unavailable("the writer has stopped");
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        jobs.try_send(Box::new(Closure { f, result: None, reply })).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => {
+                    self.ground.meter.refused.increment(1);
+                    Error::unavailable("too many transactions are waiting")
+                }
+                TrySendError::Disconnected(_) => stopped(),
+            }
+        })?;
+        Ok(answer)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The writer ends when it has served the queue; then the file is closed and the lock free.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            drop(thread.join());
+        }
+    }
+}
+
+/// The writer's own side.
+struct Desk {
+    connection: Connection,
+    file: Arc<File>,
+    hook: Hook,
+    ground: Ground,
+    waiting: Arc<AtomicUsize>,
+    group_size: usize,
+    _lock: std::fs::File,
+}
+
+/// What ends a group before its time.
+enum Broken {
+    /// A deferred constraint, found at COMMIT: one transaction spoils all, and nobody can say which.
+    Constraint(Error),
+    /// The engine gave up the transaction.
+    Lost(Error),
+}
+
+impl Desk {
+    fn serve(&mut self, queue: &Receiver<Box<dyn Job>>) {
+        while let Ok(first) = queue.recv() {
+            let mut group = Vec::new();
+            let mut next = Some(first);
+            let done = self.run(&mut group, || next.take().or_else(|| queue.try_recv().ok()));
+            let served = group.len();
+            if let Err(broken) = done {
+                self.recover(&mut group, broken);
+            }
+            group.into_iter().for_each(Job::answer);
+            let waiting = self.waiting.fetch_sub(served, Ordering::Relaxed).saturating_sub(served);
+            #[allow(clippy::cast_precision_loss, reason = "a gauge")]
+            self.ground.meter.queue_length.set(waiting as f64);
+        }
+    }
+
+    /// Runs the jobs that `next` hands out, up to the size of a group, and commits them.
+    fn run(
+        &mut self,
+        group: &mut Vec<Box<dyn Job>>,
+        mut next: impl FnMut() -> Option<Box<dyn Job>>,
+    ) -> Result<(), Broken> {
+        let mut changes = Vec::new();
+        let mut to_commit = false;
+        let begun = self.sql("BEGIN IMMEDIATE");
+        while group.len() < self.group_size
+            && let Some(mut job) = next()
+        {
+            if let Err(error) = &begun {
+                job.fail(error.clone());
+                group.push(job);
+                return Err(Broken::Lost(error.clone()));
+            }
+            let outcome = self.in_savepoint(|tx| job.run(tx));
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(announced)) => {
+                    to_commit = true;
+                    changes.extend(announced);
+                }
+                Err(error) => {
+                    job.fail(error.clone());
+                    group.push(job);
+                    if self.connection.is_autocommit() {
+                        return Err(Broken::Lost(error));
+                    }
+                    continue;
+                }
+            }
+            group.push(job);
+        }
+        if to_commit {
+            changes.extend(self.run_hook());
+        }
+        self.commit(group.len())?;
+        self.ground.feed.publish(&changes);
+        Ok(())
+    }
+
+    /// Runs `work` so that it leaves either all of its traces or none; answers what it announced if it is to be
+    /// committed. An error is one that `work` does not know of.
+    fn in_savepoint(&self, work: impl FnOnce(&mut Tx<'_>) -> bool) -> Result<Option<Vec<Change>>, Error> {
+        self.sql("SAVEPOINT job")?;
+        let mut tx = Tx::sqlite(&self.connection, Mode::Write);
+        let wanted = work(&mut tx);
+        let state = tx.into_state();
+        if wanted && !state.failed {
+            self.sql("RELEASE job")?;
+            return Ok(Some(state.changes));
+        }
+        if self.connection.is_autocommit() {
+            return Err(Error::unavailable("SQLite gave up the transaction"));
+        }
+        self.sql("ROLLBACK TO job")?;
+        self.sql("RELEASE job")?;
+        if wanted {
+            return Err(Error::internal("a store closure answered Ok after a statement had failed"));
+        }
+        Ok(None)
+    }
+
+    fn run_hook(&self) -> Vec<Change> {
+        let Some(hook) = self.hook.read().unwrap_or_else(PoisonError::into_inner).clone() else {
+            return Vec::new();
+        };
+        let mut problem = None;
+        let done = self.in_savepoint(|tx| {
+            let ran = catch_unwind(AssertUnwindSafe(|| now(hook.run(tx))))
+                .unwrap_or_else(|_| Err(Error::internal("the group hook panicked")));
+            problem = ran.err();
+            problem.is_none()
+        });
+        if let Some(error) = problem.or_else(|| done.as_ref().err().cloned()) {
+            tracing::error!(%error, "the work that belongs into every commit failed; committing without it");
+        }
+        done.ok().flatten().unwrap_or_default()
+    }
+
+    fn commit(&self, size: usize) -> Result<(), Broken> {
+        let start = Instant::now();
+        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        let meter = &self.ground.meter;
+        #[allow(clippy::cast_precision_loss, reason = "a histogram")]
+        meter.group_size.record(size as f64);
+        meter.commit_seconds.record(start.elapsed());
+        let Err(error) = committed else { return Ok(()) };
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                Err(Broken::Constraint(engine_error(Some(&self.connection), &error)))
+            }
+            // The log may have reached the disk although the engine was told that it did not.
+            Some(rusqlite::ErrorCode::SystemIoFailure) => {
+                Err(Broken::Lost(Error::Ambiguous { cause: Some(Arc::new(error)) }))
+            }
+            _ => Err(Broken::Lost(engine_error(Some(&self.connection), &error))),
+        }
+    }
+
+    /// After a group that was not committed: puts the connection into order, then either tells everyone or, if one
+    /// spoilt it for all, runs each alone.
+    fn recover(&mut self, group: &mut Vec<Box<dyn Job>>, broken: Broken) {
+        self.reset();
+        match broken {
+            Broken::Lost(error) => {
+                tracing::error!(%error, transactions = group.len(), "a commit failed");
+                group.iter_mut().for_each(|job| job.fail(error.clone()));
+            }
+            Broken::Constraint(error) => match group.as_mut_slice() {
+                [only] => only.fail(error),
+                _ => {
+                    for job in std::mem::take(group) {
+                        let mut alone = Vec::new();
+                        let mut next = Some(job);
+                        if let Err(broken) = self.run(&mut alone, || next.take()) {
+                            self.recover(&mut alone, broken);
+                        }
+                        group.append(&mut alone);
+                    }
+                }
+            },
+        }
+    }
+
+    fn reset(&mut self) {
+        if !self.connection.is_autocommit() {
+            drop(self.sql("ROLLBACK"));
+        }
+        if self.connection.is_autocommit() {
+            return;
+        }
+        match self.file.writer() {
+            Ok(connection) => self.connection = connection,
+            Err(error) => tracing::error!(%error, "cannot open the database anew"),
+        }
+    }
+
+    fn sql(&self, sql: &str) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(|error| engine_error(Some(&self.connection), &error))
+    }
+}

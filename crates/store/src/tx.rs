@@ -1,0 +1,241 @@
+//! The transaction that a closure gets, on either engine.
+
+use crate::change::Change;
+use crate::value::Row;
+use crate::{Engine, Error, FromColumn, Param, Statement, postgres, sqlite};
+use futures_util::future::LocalBoxFuture;
+use keyreeve_base::TenantId;
+use std::borrow::Cow;
+
+/// A transaction under way (in [`crate::Store::read`]: just a connection).
+///
+/// A statement that fails ends the transaction, on both engines alike: everything after it fails too, and nothing is
+/// committed, even if the closure answers `Ok`. To insert what may be there already, write `ON CONFLICT DO NOTHING`
+/// and look at the number of rows.
+pub struct Tx<'a> {
+    kind: Kind<'a>,
+    state: State,
+}
+
+enum Kind<'a> {
+    Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a postgres::Session),
+}
+
+/// What a transaction leaves behind for the store to act upon.
+#[derive(Default)]
+pub(crate) struct State {
+    mode: Mode,
+    /// A statement failed: the transaction cannot be committed.
+    pub(crate) failed: bool,
+    /// Whether running it again may help.
+    pub(crate) retry: Retry,
+    /// What to announce when it is committed.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// What kind of work a closure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Mode {
+    #[default]
+    Read,
+    Write,
+    Scan,
+}
+
+/// Whether running the closure again may help after a failed statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Retry {
+    #[default]
+    No,
+    /// Another transaction was in the way (SQLSTATE 40001, 40P01).
+    Contention,
+    /// The connection was lost before anything was committed.
+    Lost,
+}
+
+/// A failed statement, as an engine reports it.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) retry: Retry,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, retry: Retry::No }
+    }
+}
+
+/// What is done with each row of an answer.
+pub(crate) type EachRow<'f> = &'f mut dyn FnMut(&Row<'_>) -> Result<(), Error>;
+
+impl<'a> Tx<'a> {
+    pub(crate) fn sqlite(connection: &'a rusqlite::Connection, mode: Mode) -> Self {
+        Self { kind: Kind::Sqlite(connection), state: State { mode, ..State::default() } }
+    }
+
+    pub(crate) fn postgres(session: &'a postgres::Session, mode: Mode) -> Self {
+        Self { kind: Kind::Postgres(session), state: State { mode, ..State::default() } }
+    }
+
+    pub(crate) fn into_state(self) -> State {
+        self.state
+    }
+
+    /// The engine, for the rare statement that cannot be written once.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self.kind {
+            Kind::Sqlite(_) => Engine::Sqlite,
+            Kind::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a query and maps each row of its answer.
+    ///
+    /// # Errors
+    /// Those of the engine and of `map`.
+    pub async fn query<T>(
+        &mut self,
+        sql: &'static Statement,
+        params: &[Param<'_>],
+        mut map: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut rows = Vec::new();
+        self.each(sql, params, &mut |row| {
+            rows.push(map(row)?);
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
+    /// Runs a query and maps the first row of its answer, if there is one.
+    ///
+    /// # Errors
+    /// Those of the engine and of `map`.
+    pub async fn query_opt<T>(
+        &mut self,
+        sql: &'static Statement,
+        params: &[Param<'_>],
+        mut map: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut first = None;
+        self.each(sql, params, &mut |row| {
+            if first.is_none() {
+                first = Some(map(row)?);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(first)
+    }
+
+    /// Runs a query and maps the first row of its answer.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the answer is empty; else those of the engine and of `map`.
+    pub async fn query_one<T>(
+        &mut self,
+        sql: &'static Statement,
+        params: &[Param<'_>],
+        map: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.query_opt(sql, params, map).await?.ok_or(Error::NotFound)
+    }
+
+    /// Runs a query and answers the first column of its first row: a count, an `EXISTS`, one field.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the answer is empty; else those of the engine.
+    pub async fn scalar<T: FromColumn>(
+        &mut self,
+        sql: &'static Statement,
+        params: &[Param<'_>],
+    ) -> Result<T, Error> {
+        self.query_one(sql, params, |row| row.get(0)).await
+    }
+
+    async fn each(
+        &mut self,
+        sql: &'static Statement,
+        params: &[Param<'_>],
+        row: EachRow<'_>,
+    ) -> Result<(), Error> {
+        self.alive()?;
+        let done = match self.kind {
+            Kind::Sqlite(connection) => sqlite::each(connection, sql, params, row),
+            Kind::Postgres(session) => session.each(sql, params, row).await,
+        };
+        self.settle(done)
+    }
+
+    /// Runs a statement that answers no rows; says how many rows it touched.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn execute(&mut self, sql: &'static Statement, params: &[Param<'_>]) -> Result<u64, Error> {
+        self.alive()?;
+        let done = match self.kind {
+            Kind::Sqlite(connection) => sqlite::execute(connection, sql, params),
+            Kind::Postgres(session) => session.execute(sql, params).await,
+        };
+        self.settle(done)
+    }
+
+    /// Runs a script of DDL, already rendered for the engine.
+    pub(crate) async fn script(&mut self, sql: &str) -> Result<(), Error> {
+        self.alive()?;
+        let done = match self.kind {
+            Kind::Sqlite(connection) => sqlite::script(connection, sql),
+            Kind::Postgres(session) => session.script(sql).await,
+        };
+        self.settle(done)
+    }
+
+    /// Announces, when this transaction is committed and not before, that what `topic` calls `key` has changed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] outside of a write.
+    #[allow(clippy::unused_async, reason = "an engine may need to write the announcement at once")]
+    pub async fn changed(
+        &mut self,
+        tenant: Option<TenantId>,
+        topic: &'static str,
+        key: &str,
+    ) -> Result<(), Error> {
+        self.alive()?;
+        if self.state.mode != Mode::Write {
+            return Err(Error::internal("a change was announced outside of a write"));
+        }
+        let change = Change::One { tenant, topic: Cow::Borrowed(topic), key: key.to_owned() };
+        if !self.state.changes.contains(&change) {
+            self.state.changes.push(change);
+        }
+        Ok(())
+    }
+
+    fn alive(&self) -> Result<(), Error> {
+        if self.state.failed {
+            return Err(Error::internal("a statement was run after one that had failed"));
+        }
+        Ok(())
+    }
+
+    fn settle<T>(&mut self, done: Result<T, Failure>) -> Result<T, Error> {
+        done.map_err(|failure| {
+            self.state.failed = self.state.mode != Mode::Read;
+            self.state.retry = failure.retry;
+            failure.error
+        })
+    }
+}
+
+/// Work that belongs into every commit, once: run at the end of each group of transactions that SQLite commits
+/// together, within that commit. If it fails, what it did is undone and logged, and the group is committed without it,
+/// so it must be something that the next run can catch up on. On PostgreSQL, where there are no groups, a background
+/// task does the same work in a [`crate::Store::write`] of its own.
+pub trait GroupHook: Send + Sync + 'static {
+    /// Does the work; awaits nothing but `tx`.
+    fn run<'a>(&'a self, tx: &'a mut Tx<'_>) -> LocalBoxFuture<'a, Result<(), Error>>;
+}
