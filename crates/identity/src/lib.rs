@@ -1,1 +1,195 @@
-//! Tenants, users, credentials, sessions and admission
+//! Tenants, users, passwords, sessions, and admission: the one decision for every way in.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`tenants`], [`settings`] | the outermost boundary, and what each tenant can set |
+//! | [`sealing`] | data keys of tenants; sealing of values and of texts that travel through a browser |
+//! | [`users`] | profiles, identifiers (unique across usernames and e-mail addresses), states |
+//! | [`passwords`] | policy, history, setting and changing |
+//! | [`sessions`] | browser sessions |
+//! | [`admission`] | proofs, throttle, and the only maker of [`Admitted`] |
+//!
+//! What it is not: it knows no HTTP, no token and no OAuth client's registration. Rooms above (tokens, federation) prove things
+//! of their own and have admission weigh them.
+//!
+//! How to add to it. A new way in is a variant of [`Method`] and a constructor of [`Proof`]; the compiler names every place
+//! that must know it. A new use case is one method of one handle: read, decide and write in one transaction, record an
+//! audit event in it, and announce on the change feed what a cache may hold. A refusal is an answer (`Ok(Err(refusal))`
+//! inside a transaction), so that its audit entry is committed.
+
+pub mod admission;
+mod cause;
+mod error;
+pub mod passwords;
+mod schema;
+pub mod sealing;
+pub mod sessions;
+pub mod settings;
+pub mod tenants;
+pub mod users;
+
+pub use admission::{
+    Admission, Admitted, ClientAttempt, FinishPasswordChange, Method, PasswordAttempt, Proof, Redeemed,
+    Refusal, SignIn, Subject,
+};
+pub use cause::Cause;
+pub use error::Error;
+pub use passwords::{Passwords, PolicyViolation};
+pub use schema::{MIGRATIONS, STATEMENTS};
+pub use sealing::Sealer;
+pub use sessions::{Session, Sessions};
+pub use settings::{PasswordPolicy, SessionPolicy, TenantSettings, ThrottlePolicy};
+pub use tenants::{DEFAULT_SLUG, NewTenant, Tenant, TenantPatch, Tenants};
+pub use users::{Credential, NewUser, Patch, Profile, ProfilePatch, StateChange, User, Users};
+
+use admission::{CounterKey, Standing};
+use keyreeve_base::{SessionId, TenantId, UserId, World};
+use keyreeve_crypto::TokenDigest;
+use keyreeve_crypto::password::{HashPolicy, Hasher, PoolSize, SetupError};
+use keyreeve_crypto::seal::MasterKeyring;
+use keyreeve_store::{Cache, Store};
+use sealing::{Keys, Master};
+use std::sync::Arc;
+
+/// How many entries each cache holds at most.
+mod capacity {
+    pub(crate) const TENANTS: usize = 1_024;
+    pub(crate) const USERS: usize = 10_000;
+    pub(crate) const SESSIONS: usize = 20_000;
+    pub(crate) const COUNTERS: usize = 10_000;
+}
+
+/// What the room is set up with.
+#[derive(Debug, Clone, Default)]
+pub struct IdentityOptions {
+    /// The cost of new password hashes.
+    pub hash_policy: HashPolicy,
+    /// How many threads hash, and how many passwords may wait.
+    pub hash_pool: PoolSize,
+}
+
+/// The identity room. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    world: World,
+    hasher: Hasher,
+    master: Master,
+    caches: Caches,
+}
+
+/// What the room keeps in memory; the change feed keeps it right.
+pub(crate) struct Caches {
+    tenants: Arc<Cache<TenantId, Option<Arc<Tenant>>>>,
+    users: Arc<Cache<UserId, Option<Arc<User>>>>,
+    sessions: Arc<Cache<SessionId, Option<Arc<Session>>>>,
+    sealers: Arc<Cache<TenantId, Arc<Sealer>>>,
+    counters: Arc<Cache<CounterKey, Option<Standing>>>,
+    /// Facts that never change, and so need no change feed.
+    slugs: quick_cache::sync::Cache<String, TenantId>,
+    cookies: quick_cache::sync::Cache<(TenantId, TokenDigest), SessionId>,
+}
+
+impl Caches {
+    fn new(store: &Store) -> Self {
+        Self {
+            tenants: Cache::new(store, tenants::TOPIC, capacity::TENANTS),
+            users: Cache::new(store, users::TOPIC, capacity::USERS),
+            sessions: Cache::new(store, sessions::TOPIC, capacity::SESSIONS),
+            sealers: Cache::new(store, sealing::TOPIC, capacity::TENANTS),
+            counters: Cache::new(store, admission::COUNTER_TOPIC, capacity::COUNTERS),
+            slugs: quick_cache::sync::Cache::new(capacity::TENANTS),
+            cookies: quick_cache::sync::Cache::new(capacity::SESSIONS),
+        }
+    }
+}
+
+impl Identity {
+    /// The room over this store, whose migrations ([`MIGRATIONS`] and the audit room's) have run. Starts the threads that
+    /// hash passwords and registers the caches on the change feed.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the hash policy is out of bounds or no thread can be started.
+    pub fn new(
+        store: Store,
+        world: World,
+        master: MasterKeyring,
+        options: &IdentityOptions,
+    ) -> Result<Self, SetupError> {
+        let hasher = Hasher::new(world.clone(), options.hash_policy, options.hash_pool)?;
+        let caches = Caches::new(&store);
+        Ok(Self(Arc::new(Inner { store, world, hasher, master: Master::new(master), caches })))
+    }
+
+    /// Tenants, and sealing for them.
+    #[must_use]
+    pub const fn tenants(&self) -> Tenants<'_> {
+        Tenants(self)
+    }
+
+    /// Users.
+    #[must_use]
+    pub const fn users(&self) -> Users<'_> {
+        Users(self)
+    }
+
+    /// Passwords, where they are set.
+    #[must_use]
+    pub const fn passwords(&self) -> Passwords<'_> {
+        Passwords(self)
+    }
+
+    /// Browser sessions.
+    #[must_use]
+    pub const fn sessions(&self) -> Sessions<'_> {
+        Sessions(self)
+    }
+
+    /// Every way in.
+    #[must_use]
+    pub const fn admission(&self) -> Admission<'_> {
+        Admission(self)
+    }
+
+    /// The pool that hashes passwords.
+    #[must_use]
+    pub fn hasher(&self) -> &Hasher {
+        &self.0.hasher
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.0.world
+    }
+
+    pub(crate) fn master(&self) -> &Master {
+        &self.0.master
+    }
+
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.0.caches
+    }
+
+    pub(crate) const fn keys(&self) -> Keys<'_> {
+        Keys(self)
+    }
+}
+
+/// The JSON text of a value that is stored.
+pub(crate) fn write_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, keyreeve_store::Error> {
+    serde_json::to_string(value).map_err(|error| keyreeve_store::Error::internal(error.to_string()))
+}
+
+/// The value of a stored JSON text.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, keyreeve_store::Error> {
+    serde_json::from_str(text)
+        .map_err(|error| keyreeve_store::Error::corrupt(format!("a {what} cannot be read: {error}")))
+}

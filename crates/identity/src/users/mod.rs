@@ -1,0 +1,14 @@
+//! Users: who they are, what they are called, and in which state their account is. Their passwords are in
+//! [`crate::passwords`].
+
+pub(crate) mod fields;
+mod model;
+mod service;
+
+pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
+pub use service::{StateChange, Users};
+
+pub(crate) use service::{read_user, write_state};
+
+/// The change-feed topic of users; the key is the user's identifier.
+pub(crate) const TOPIC: &str = "user";

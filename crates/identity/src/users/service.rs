@@ -1,0 +1,366 @@
+//! The use cases of users.
+
+use super::TOPIC;
+use super::model::{Credential, Identifier, NewUser, ProfilePatch, User};
+use crate::passwords::credential;
+use crate::{Cause, Error, Identity, schema, sessions};
+use keyreeve_base::{CanonicalName, TenantId, UserId};
+use keyreeve_crypto::password::imported;
+use keyreeve_store::{Tx, params};
+use serde_json::json;
+use std::sync::Arc;
+
+const MAX_PAGE: u16 = 500;
+
+/// A change of an account's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateChange {
+    /// Take the account into use.
+    Enable,
+    /// Take it out of use; ends its sessions.
+    Disable,
+    /// Lock it until [`StateChange::Unlock`]; ends its sessions.
+    Lock,
+    /// Lift the administrator's lock.
+    Unlock,
+    /// The next sign-in must choose a new password; ends its sessions.
+    RequirePasswordChange,
+    /// Archive it for good: ends its sessions and gives its identifiers back.
+    Archive,
+}
+
+impl StateChange {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Enable => "user.enable",
+            Self::Disable => "user.disable",
+            Self::Lock => "user.lock",
+            Self::Unlock => "user.unlock",
+            Self::RequirePasswordChange => "user.password.require_change",
+            Self::Archive => "user.archive",
+        }
+    }
+
+    const fn ends_sessions(self) -> bool {
+        !matches!(self, Self::Enable | Self::Unlock)
+    }
+
+    fn apply(self, user: &mut User) {
+        match self {
+            Self::Enable => user.enabled = true,
+            Self::Disable => user.enabled = false,
+            Self::Lock => user.locked = true,
+            Self::Unlock => user.locked = false,
+            Self::RequirePasswordChange => user.must_change_password = true,
+            Self::Archive => {
+                user.enabled = false;
+                user.archived_at = Some(user.updated_at);
+            }
+        }
+    }
+}
+
+/// The use cases of users.
+#[derive(Clone, Copy)]
+pub struct Users<'a>(pub(crate) &'a Identity);
+
+impl Users<'_> {
+    /// Makes a user.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the tenant; [`Error::Invalid`] for a field; [`Error::Taken`] for `username` or `email`, be it as
+    /// the other kind of name, or by a request that runs at this moment; [`Error::Policy`]; [`Error::Busy`].
+    pub async fn create(&self, tenant: TenantId, new: NewUser, cause: &Cause) -> Result<Arc<User>, Error> {
+        let settings = &self.0.tenants().get(tenant).await?.settings;
+        let profile = new.profile.checked()?;
+        let imported = matches!(new.credential, Credential::ImportedHash(_));
+        let hash = match new.credential {
+            Credential::None => None,
+            Credential::Password(password) => {
+                credential::check(&settings.password, &profile, &password)?;
+                Some(self.0.passwords().hash(tenant, &password).await?)
+            }
+            Credential::ImportedHash(hash) => {
+                if imported::recognise(&hash).is_none() {
+                    return Err(Error::invalid("imported_hash", "is of no kind that is known here"));
+                }
+                Some(hash)
+            }
+        };
+        let world = self.0.world();
+        let now = world.now();
+        let user = User {
+            id: world.new_id(),
+            tenant_id: tenant,
+            profile,
+            enabled: new.enabled,
+            locked: false,
+            must_change_password: new.must_change_password,
+            archived_at: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        let (identity, cause, made) = (self.0.clone(), cause.clone(), user.clone());
+        self.0
+            .store()
+            .write(async move |tx: &mut Tx<'_>| {
+                insert(tx, &made).await?;
+                if let Some(hash) = &hash {
+                    credential::first(tx, made.id, hash, made.created_at).await?;
+                }
+                let detail = json!({
+                    "username": made.username, "email": made.email, "enabled": made.enabled,
+                    "password": hash.is_some(), "imported_hash": imported,
+                });
+                let event = cause.done(tenant, "user.create", ("user", made.id.to_string()), detail);
+                keyreeve_audit::record(tx, identity.world(), &event).await?;
+                tx.changed(Some(tenant), TOPIC, &made.id.to_string()).await?;
+                Ok::<_, Error>(())
+            })
+            .await?;
+        Ok(Arc::new(user))
+    }
+
+    /// The user, from memory where that is allowed; archived ones too.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn by_id(&self, tenant: TenantId, id: UserId) -> Result<Option<Arc<User>>, Error> {
+        let store = self.0.store();
+        self.0
+            .caches()
+            .users
+            .get_with(tenant, &id, || async move {
+                let found = store
+                    .read(async move |tx: &mut Tx<'_>| {
+                        tx.query_opt(&schema::USER_BY_ID, &params![tenant, id], User::from_row).await
+                    })
+                    .await?;
+                Ok(found.map(Arc::new))
+            })
+            .await
+    }
+
+    /// The user, who has to be there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn get(&self, tenant: TenantId, id: UserId) -> Result<Arc<User>, Error> {
+        self.by_id(tenant, id).await?.ok_or(Error::NotFound("user"))
+    }
+
+    /// The user whom a username or e-mail address names, in any spelling.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn find(&self, tenant: TenantId, identifier: &str) -> Result<Option<User>, Error> {
+        let Ok(canonical) = CanonicalName::parse(identifier) else { return Ok(None) };
+        let found = self
+            .0
+            .store()
+            .read(async move |tx: &mut Tx<'_>| {
+                tx.query_opt(&schema::USER_BY_IDENTIFIER, &params![tenant, canonical], User::from_row).await
+            })
+            .await?;
+        Ok(found)
+    }
+
+    /// A page of the tenant's users in the order of their making, those after `after`; at most 500. Without archived ones.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn list(
+        &self,
+        tenant: TenantId,
+        after: Option<UserId>,
+        limit: u16,
+    ) -> Result<Vec<User>, Error> {
+        let after = after.unwrap_or(UserId::from_uuid(uuid::Uuid::nil()));
+        let limit = i64::from(limit.clamp(1, MAX_PAGE));
+        self.0
+            .store()
+            .read(async move |tx: &mut Tx<'_>| {
+                Ok(tx.query(&schema::USER_PAGE, &params![tenant, after, limit], User::from_row).await?)
+            })
+            .await
+    }
+
+    /// Changes a user's profile. With `version`, only if it still is at that version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] (also for archived users), [`Error::VersionConflict`], [`Error::Invalid`], [`Error::Taken`].
+    pub async fn update(
+        &self,
+        (tenant, id): (TenantId, UserId),
+        patch: ProfilePatch,
+        version: Option<i64>,
+        cause: &Cause,
+    ) -> Result<Arc<User>, Error> {
+        let (identity, cause) = (self.0.clone(), cause.clone());
+        self.0
+            .store()
+            .write(async move |tx: &mut Tx<'_>| {
+                let before = read_user(tx, tenant, id).await?;
+                if version.is_some_and(|version| version != before.version) {
+                    return Err(Error::VersionConflict);
+                }
+                let former = before.profile.identifiers()?;
+                let read_version = before.version;
+                let (profile, touched) = patch.apply(before.profile.clone())?;
+                let after = User {
+                    profile,
+                    updated_at: identity.world().now(),
+                    version: read_version.saturating_add(1),
+                    ..before
+                };
+                write_profile(tx, &after, read_version).await?;
+                if after.profile.identifiers()? != former {
+                    tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
+                    claim_identifiers(tx, &after).await?;
+                }
+                let event =
+                    cause.done(tenant, "user.update", ("user", id.to_string()), json!({"fields": touched}));
+                keyreeve_audit::record(tx, identity.world(), &event).await?;
+                tx.changed(Some(tenant), TOPIC, &id.to_string()).await?;
+                Ok(Arc::new(after))
+            })
+            .await
+    }
+
+    /// Changes the state of a user's account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for archived users.
+    pub async fn change_state(
+        &self,
+        (tenant, id): (TenantId, UserId),
+        change: StateChange,
+        cause: &Cause,
+    ) -> Result<Arc<User>, Error> {
+        let (identity, cause) = (self.0.clone(), cause.clone());
+        self.0
+            .store()
+            .write(async move |tx: &mut Tx<'_>| {
+                let mut user = read_user(tx, tenant, id).await?;
+                user.updated_at = identity.world().now();
+                change.apply(&mut user);
+                write_state(tx, &mut user).await?;
+                if change == StateChange::Archive {
+                    tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
+                }
+                let event =
+                    cause.done(tenant, change.action(), ("user", id.to_string()), serde_json::Value::Null);
+                keyreeve_audit::record(tx, identity.world(), &event).await?;
+                if change.ends_sessions() {
+                    end_sessions_of(tx, &identity, &user, change.action(), &cause).await?;
+                }
+                Ok::<_, Error>(Arc::new(user))
+            })
+            .await
+    }
+}
+
+/// Reads a user who is not archived.
+pub(crate) async fn read_user(tx: &mut Tx<'_>, tenant: TenantId, id: UserId) -> Result<User, Error> {
+    tx.query_opt(&schema::USER_BY_ID, &params![tenant, id], User::from_row)
+        .await?
+        .filter(|user| user.archived_at.is_none())
+        .ok_or(Error::NotFound("user"))
+}
+
+/// Writes the state fields of `user`, whose version it raises, and announces it.
+pub(crate) async fn write_state(tx: &mut Tx<'_>, user: &mut User) -> Result<(), Error> {
+    tx.execute(
+        &schema::UPDATE_STATE,
+        &params![
+            user.tenant_id,
+            user.id,
+            user.enabled,
+            user.locked,
+            user.must_change_password,
+            user.archived_at,
+            user.updated_at
+        ],
+    )
+    .await?;
+    user.version = user.version.saturating_add(1);
+    tx.changed(Some(user.tenant_id), TOPIC, &user.id.to_string()).await?;
+    Ok(())
+}
+
+/// Ends all sessions of a user whose account changed.
+pub(crate) async fn end_sessions_of(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    user: &User,
+    because: &'static str,
+    cause: &Cause,
+) -> Result<(), Error> {
+    sessions::end_all(tx, identity, (user.tenant_id, user.id, None), because, cause).await.map(|_| ())
+}
+
+async fn insert(tx: &mut Tx<'_>, user: &User) -> Result<(), Error> {
+    let attributes = crate::write_json(&user.attributes)?;
+    tx.execute(
+        &schema::INSERT_USER,
+        &params![
+            user.id,
+            user.tenant_id,
+            &user.username,
+            &user.email,
+            user.email_verified,
+            &user.given_name,
+            &user.family_name,
+            &user.display_name,
+            &user.phone_number,
+            &user.locale,
+            &user.zoneinfo,
+            &attributes,
+            user.enabled,
+            user.locked,
+            user.must_change_password,
+            user.created_at
+        ],
+    )
+    .await?;
+    claim_identifiers(tx, user).await
+}
+
+/// The database decides who has a name: a name that somebody else claims at this moment is waited for, then found taken.
+async fn claim_identifiers(tx: &mut Tx<'_>, user: &User) -> Result<(), Error> {
+    for identifier in user.profile.identifiers()? {
+        let Identifier { canonical, kind } = identifier;
+        let claim = &schema::CLAIM_IDENTIFIER;
+        if tx.execute(claim, &params![user.tenant_id, canonical, user.id, kind]).await? == 0 {
+            return Err(Error::Taken(if kind == "email" { "email" } else { "username" }));
+        }
+    }
+    Ok(())
+}
+
+async fn write_profile(tx: &mut Tx<'_>, user: &User, version: i64) -> Result<(), Error> {
+    let attributes = crate::write_json(&user.attributes)?;
+    let written = tx
+        .execute(
+            &schema::UPDATE_PROFILE,
+            &params![
+                user.tenant_id,
+                user.id,
+                version,
+                &user.username,
+                &user.email,
+                user.email_verified,
+                &user.given_name,
+                &user.family_name,
+                &user.display_name,
+                &user.phone_number,
+                &user.locale,
+                &user.zoneinfo,
+                &attributes,
+                user.updated_at
+            ],
+        )
+        .await?;
+    if written == 0 { Err(Error::VersionConflict) } else { Ok(()) }
+}
