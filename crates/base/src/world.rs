@@ -56,9 +56,8 @@ impl World {
         let tick = self.next_tick(millis << 12);
         let mut bytes = self.random_bytes::<10>();
         let [.., high, low] = (tick & 0xfff).to_be_bytes();
-        if let [first, second, ..] = &mut bytes {
-            (*first, *second) = (high, low);
-        }
+        let [first, second, ..] = &mut bytes;
+        (*first, *second) = (high, low);
         uuid::Builder::from_unix_timestamp_millis(tick >> 12, &bytes).into_uuid()
     }
 
