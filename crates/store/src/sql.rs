@@ -67,9 +67,10 @@ impl std::fmt::Debug for Statement {
 ///     /// The user of this identifier.
 ///     pub(crate) FIND_USER = "SELECT name FROM app_user WHERE id = $1";
 /// }
+/// # fn main() {
 /// assert!(FIND_USER.name().ends_with("::FIND_USER"));
 /// assert_eq!(STATEMENTS.len(), 1);
-/// # fn main() {}
+/// # }
 /// ```
 #[macro_export]
 macro_rules! statements {
