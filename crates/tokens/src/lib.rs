@@ -1,1 +1,47 @@
-//! OAuth clients, grants, codes, access, ID and refresh tokens, signing keys
+//! OAuth clients, grants, codes, access, ID and refresh tokens, signing keys: what a standards-speaking application
+//! gets from Keyreeve, and for how long.
+//!
+//! Every use case is one function of [`Tokens`] or of a handle that it gives out; doors parse, call, render.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`clients`] | registered applications, their redirect URIs, secrets and authentication |
+//! | [`authorization`] | the front channel: request → sign-in → consent → code |
+//! | [`grants`] | the token endpoint: code, refresh, client credentials, password |
+//! | [`access`] | verification, introspection and userinfo of access tokens |
+//! | [`consent`], [`revoke`], [`logout`] | what was agreed to, and how it ends |
+//! | [`keys`] | signing keys and their rotation |
+//! | [`claims`], [`scope`], [`pkce`], [`policy`] | the pure parts |
+//!
+//! What it is not: it admits nobody. Whoever gets a token was admitted by the identity room's admission, and the
+//! functions that make tokens ask for that proof. It speaks no HTTP and renders no page.
+//!
+//! How to add to it: a grant type is a variant of [`clients::GrantType`] and a file in `grants/` whose one
+//! transaction redeems something, asks admission, and answers through `grants::issue`. A claim is a line in
+//! [`claims`]. A change of a stored document adds defaulted fields; a change of tables adds a migration.
+
+pub mod access;
+pub mod authorization;
+pub mod claims;
+pub mod clients;
+pub mod consent;
+mod error;
+pub mod grants;
+pub mod keys;
+pub mod logout;
+pub mod pkce;
+pub mod policy;
+pub mod revoke;
+mod schema;
+pub mod scope;
+mod service;
+
+pub use access::{AccessToken, Introspection};
+pub use authorization::{Authorize, Browser, Parameters, Redirect, ResponseMode};
+pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
+pub use error::{Error, TokenError};
+pub use grants::TokenResponse;
+pub use policy::TokenPolicy;
+pub use schema::{MIGRATIONS, STATEMENTS};
+pub use scope::ScopeSet;
+pub use service::{Tokens, TokensOptions};

@@ -1,0 +1,209 @@
+//! The claims of our tokens: as they are written, and as they are read back.
+
+use crate::scope::ScopeSet;
+use keyreeve_base::{GrantId, SessionId};
+use keyreeve_crypto::base64url;
+use keyreeve_crypto::sign::Algorithm;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The claims of an access token (RFC 9068 section 2.2).
+#[derive(Serialize)]
+pub(crate) struct AccessClaims<'a> {
+    pub(crate) iss: &'a str,
+    pub(crate) sub: &'a str,
+    #[serde(serialize_with = "one_or_several")]
+    pub(crate) aud: &'a [&'a str],
+    pub(crate) exp: i64,
+    pub(crate) iat: i64,
+    pub(crate) jti: Uuid,
+    pub(crate) client_id: &'a str,
+    pub(crate) scope: &'a ScopeSet,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acr: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(crate) amr: &'a [String],
+    /// The browser session that it ends with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<SessionId>,
+    /// The grant that it ends with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gid: Option<GrantId>,
+}
+
+impl AccessClaims<'_> {
+    /// The `typ` of an access token (RFC 9068 section 2.1).
+    pub(crate) const TYPE: &'static str = "at+jwt";
+}
+
+/// The claims of an ID token (OpenID Connect Core section 2).
+#[derive(Serialize)]
+pub(crate) struct IdClaims<'a> {
+    pub(crate) iss: &'a str,
+    pub(crate) sub: &'a str,
+    pub(crate) aud: &'a str,
+    pub(crate) exp: i64,
+    pub(crate) iat: i64,
+    pub(crate) auth_time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nonce: Option<&'a str>,
+    pub(crate) at_hash: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acr: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(crate) amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<SessionId>,
+    /// What was asked for about the user.
+    #[serde(flatten)]
+    pub(crate) described: Map<String, Value>,
+}
+
+impl IdClaims<'_> {
+    /// The `typ` of an ID token.
+    pub(crate) const TYPE: &'static str = "JWT";
+}
+
+/// One audience as a text, several as an array (RFC 7519 section 4.1.3).
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn one_or_several<S: Serializer>(audience: &&[&str], serializer: S) -> Result<S::Ok, S::Error> {
+    match audience {
+        [one] => serializer.serialize_str(one),
+        several => serializer.collect_seq(several.iter()),
+    }
+}
+
+/// `at_hash` (OpenID Connect Core section 3.1.3.6): the left half of the access token's digest, by the hash function of
+/// the ID token's algorithm; for Ed25519 that is SHA-512.
+pub(crate) fn access_hash(alg: Algorithm, access_token: &str) -> String {
+    let function = match alg {
+        Algorithm::EdDsa => &aws_lc_rs::digest::SHA512,
+        Algorithm::Es256 | Algorithm::Rs256 => &aws_lc_rs::digest::SHA256,
+    };
+    let digest = aws_lc_rs::digest::digest(function, access_token.as_bytes());
+    let (left, _) = digest.as_ref().split_at(function.output_len() / 2);
+    base64url::encode(left)
+}
+
+/// The claims of an access token of ours, read back. What is required has no default (AC-31).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct VerifiedClaims {
+    /// The issuer.
+    pub iss: String,
+    /// The user's identifier, or the `client_id` of a client that acts for itself.
+    pub sub: String,
+    /// Whom the token is for.
+    #[serde(deserialize_with = "several_or_one")]
+    pub aud: Vec<String>,
+    /// When it expires, in seconds since the epoch.
+    pub exp: i64,
+    /// When it was issued.
+    pub iat: i64,
+    /// Its identifier.
+    pub jti: Uuid,
+    /// The client that it was issued to.
+    pub client_id: String,
+    /// What it is good for.
+    pub scope: ScopeSet,
+    /// When the user signed in.
+    pub auth_time: Option<i64>,
+    /// The authentication context.
+    pub acr: Option<String>,
+    /// How the user signed in.
+    #[serde(default)]
+    pub amr: Vec<String>,
+    /// The browser session that it ends with.
+    pub sid: Option<SessionId>,
+    /// The grant that it ends with; none where a client acts for itself.
+    pub gid: Option<GrantId>,
+}
+
+fn several_or_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Audience::deserialize(deserializer)? {
+        Audience::One(one) => vec![one],
+        Audience::Several(several) => several,
+    })
+}
+
+/// What an `id_token_hint` is looked at for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct HintClaims {
+    pub(crate) iss: String,
+    pub(crate) sub: String,
+    pub(crate) aud: String,
+    #[allow(
+        dead_code,
+        reason = "required, so that only what we issue as an ID token is read as one (AC-31)"
+    )]
+    pub(crate) exp: i64,
+    #[allow(
+        dead_code,
+        reason = "required, so that only what we issue as an ID token is read as one (AC-31)"
+    )]
+    pub(crate) iat: i64,
+    pub(crate) sid: Option<SessionId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_the_specification() {
+        // Made with Python: base64.urlsafe_b64encode(hashlib.sha256(b"token").digest()[:16])
+        assert_eq!(access_hash(Algorithm::Es256, "token"), access_hash(Algorithm::Rs256, "token"));
+        assert_eq!(access_hash(Algorithm::Rs256, "token"), "PEaenWxYddN6Q_NT1PiOYQ");
+        assert_eq!(access_hash(Algorithm::EdDsa, "token"), "ImXaughy_DrvFp0Hk2XlkPDLyO1GwqeYTIpkKAPP2Ww");
+    }
+
+    #[test]
+    fn an_audience_is_a_text_or_an_array() {
+        let claims = |aud: &[&str]| {
+            let scope = ScopeSet::empty();
+            let claims = AccessClaims {
+                iss: "i",
+                sub: "s",
+                aud,
+                exp: 2,
+                iat: 1,
+                jti: Uuid::nil(),
+                client_id: "c",
+                scope: &scope,
+                auth_time: None,
+                acr: None,
+                amr: &[],
+                sid: None,
+                gid: None,
+            };
+            serde_json::to_value(&claims).unwrap()
+        };
+        let one = claims(&["a"]);
+        assert_eq!(one["aud"], "a");
+        let several = claims(&["a", "b"]);
+        assert_eq!(several["aud"], serde_json::json!(["a", "b"]));
+        for value in [one, several] {
+            assert!(serde_json::from_value::<VerifiedClaims>(value).is_ok());
+        }
+    }
+
+    #[test]
+    fn ac_31_required_claims_are_required() {
+        let whole = serde_json::json!({"iss": "i", "sub": "s", "aud": "a", "exp": 2, "iat": 1, "jti": Uuid::nil(),
+            "client_id": "c", "scope": ""});
+        assert!(serde_json::from_value::<VerifiedClaims>(whole.clone()).is_ok());
+        for name in ["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope"] {
+            let mut without = whole.clone();
+            without.as_object_mut().unwrap().remove(name);
+            assert!(serde_json::from_value::<VerifiedClaims>(without).is_err(), "{name}");
+        }
+    }
+}

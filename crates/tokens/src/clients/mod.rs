@@ -1,0 +1,17 @@
+//! Registered applications: what they are, how they authenticate, and the use cases of whoever manages them.
+
+mod assertion;
+mod authenticate;
+mod model;
+mod redirect_uri;
+mod service;
+
+pub use authenticate::{AuthenticatedClient, ClientCredential};
+pub use model::{
+    AuthMethod, Client, ClientKind, ClientSettings, GrantType, LifetimeOverrides, MAX_CLIENT_KEYS,
+    MAX_REDIRECT_URIS, NewClient, SecretInfo,
+};
+pub(crate) use redirect_uri::csp_source;
+pub use redirect_uri::{MAX_REDIRECT_URI_BYTES, RedirectUri, RedirectUriError};
+pub use service::Clients;
+pub(crate) use service::{ClientRecord, settings_from_text};

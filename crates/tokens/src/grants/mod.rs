@@ -1,0 +1,280 @@
+//! The token endpoint: what each grant type redeems, and the tokens that it leads to.
+//!
+//! Each use case is one transaction: it consumes something by one conditional update, asks admission, which writes the
+//! audit entry, and commits. Only then are tokens signed, from the [`Admitted`] that came of it.
+
+mod client_credentials;
+mod code;
+mod password;
+mod refresh;
+
+pub use code::CodeRedemption;
+pub use password::PasswordRequest;
+
+use crate::access::{AccessClaims, IdClaims, access_hash};
+use crate::claims::{self, ClaimsRequest};
+use crate::clients::Client;
+use crate::consent::scope_of;
+use crate::error::{Error, TokenError};
+use crate::policy::{Lifetimes, TokenPolicy};
+use crate::schema;
+use crate::scope::{self, ScopeSet};
+use crate::service::Tokens;
+use keyreeve_base::{ClientId, GrantId, SessionId, TenantId, Timestamp, UserId};
+use keyreeve_crypto::OpaqueToken;
+use keyreeve_crypto::jws::{Header, sign_compact};
+use keyreeve_crypto::sign::SigningKey;
+use keyreeve_identity::{Admitted, Redeemed, Subject, Tenant};
+use keyreeve_store::{Row, Tx, params};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What refresh tokens begin with.
+pub(crate) const REFRESH_PREFIX: &str = "kr_rt_";
+/// The longest code or refresh token that is looked up, in bytes.
+const MAX_OPAQUE_BYTES: usize = 128;
+
+/// The answer of the token endpoint (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). It is made to be sent,
+/// once, to the client: that is why it serializes, although it holds secrets; it has no `Debug`.
+#[derive(Serialize)]
+pub struct TokenResponse {
+    /// The access token: a JWT (RFC 9068).
+    pub access_token: String,
+    /// Always `Bearer`.
+    pub token_type: &'static str,
+    /// The life of the access token in seconds.
+    pub expires_in: i64,
+    /// The refresh token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// The ID token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    /// What was granted, which may be less than what was asked for.
+    pub scope: ScopeSet,
+}
+
+/// A grant as redeeming or rotating it answers it.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    pub(crate) id: GrantId,
+    pub(crate) client: ClientId,
+    pub(crate) user: UserId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) offline: bool,
+    pub(crate) scope: ScopeSet,
+    pub(crate) claims: ClaimsRequest,
+    pub(crate) nonce: Option<String>,
+    pub(crate) auth_time: Timestamp,
+    pub(crate) amr: Arc<[String]>,
+    pub(crate) acr: Option<String>,
+    pub(crate) expires_at: Timestamp,
+}
+
+pub(crate) fn claims_of(text: Option<&str>) -> Result<ClaimsRequest, keyreeve_store::Error> {
+    text.map_or_else(|| Ok(ClaimsRequest::default()), serde_json::from_str)
+        .map_err(|e| keyreeve_store::Error::corrupt(format!("a grant's claims: {e}")))
+}
+
+impl Grant {
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
+        let amr: String = row.get(9)?;
+        Ok(Self {
+            id: row.get(0)?,
+            client: row.get(1)?,
+            user: row.get(2)?,
+            session: row.get(3)?,
+            offline: row.get(4)?,
+            scope: scope_of(&row.get::<String>(5)?)?,
+            claims: claims_of(row.get::<Option<String>>(6)?.as_deref())?,
+            nonce: row.get(7)?,
+            auth_time: row.get(8)?,
+            amr: serde_json::from_str(&amr)
+                .map_err(|e| keyreeve_store::Error::corrupt(format!("a grant's methods: {e}")))?,
+            acr: row.get(10)?,
+            expires_at: row.get(11)?,
+        })
+    }
+
+    /// What admission weighs. An offline grant leans on no session.
+    pub(crate) fn redeemed(&self, tenant: TenantId) -> Redeemed {
+        Redeemed {
+            tenant,
+            user: self.user,
+            client: self.client,
+            session: self.session.filter(|_| !self.offline),
+            auth_time: self.auth_time,
+            amr: Arc::clone(&self.amr),
+        }
+    }
+}
+
+/// What the use of a token asks of its grant, kept in memory.
+#[derive(Debug)]
+pub(crate) struct GrantState {
+    pub(crate) user: UserId,
+    /// The session that it leans on.
+    pub(crate) session: Option<SessionId>,
+    pub(crate) claims: ClaimsRequest,
+    pub(crate) revoked: bool,
+}
+
+impl Tokens {
+    /// The state of a grant, from memory where that is allowed; none when it is long over.
+    pub(crate) async fn grant_state(
+        &self,
+        tenant: TenantId,
+        id: GrantId,
+    ) -> Result<Option<Arc<GrantState>>, Error> {
+        let store = &self.0.store;
+        self.0
+            .grants
+            .get_with(tenant, &id, || async move {
+                let found = store
+                    .read(async move |tx: &mut Tx<'_>| {
+                        tx.query_opt(&schema::GRANT_STATE, &params![tenant, id], |row| {
+                            let offline: bool = row.get(2)?;
+                            Ok(GrantState {
+                                user: row.get(0)?,
+                                session: row.get::<Option<SessionId>>(1)?.filter(|_| !offline),
+                                claims: claims_of(row.get::<Option<String>>(3)?.as_deref())?,
+                                revoked: row.get::<Option<Timestamp>>(4)?.is_some(),
+                            })
+                        })
+                        .await
+                    })
+                    .await?;
+                Ok(found.map(Arc::new))
+            })
+            .await
+    }
+}
+
+/// What tokens are made of, once admission has said yes.
+pub(crate) struct Issue<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) client: &'a Client,
+    pub(crate) admitted: &'a Admitted,
+    /// The grant; none where a client acts for itself.
+    pub(crate) grant: Option<&'a Grant>,
+    /// What the access token is good for; not more than the grant.
+    pub(crate) scope: ScopeSet,
+    /// The first ID token of a grant bears the nonce, later ones do not (OpenID Connect Core section 12.2).
+    pub(crate) nonce: Option<&'a str>,
+    pub(crate) refresh_token: Option<OpaqueToken>,
+}
+
+/// What signing needs, fetched before anything is consumed.
+pub(crate) struct Signers {
+    access: Arc<SigningKey>,
+    id: Arc<SigningKey>,
+    pub(crate) lifetimes: Lifetimes,
+}
+
+impl Tokens {
+    /// The keys and lifetimes of a client's tokens.
+    pub(crate) async fn signers(&self, client: &Client) -> Result<Signers, Error> {
+        let policy: Arc<TokenPolicy> = self.policy(client.tenant_id).await?;
+        let settings = &client.settings;
+        let access_alg = settings.access_token_alg.unwrap_or(policy.default_alg);
+        let id_alg = settings.id_token_alg.unwrap_or(policy.default_alg);
+        let access = self.keys().signing(client.tenant_id, access_alg).await?;
+        let id = if id_alg == access_alg {
+            access.clone()
+        } else {
+            self.keys().signing(client.tenant_id, id_alg).await?
+        };
+        Ok(Signers { access, id, lifetimes: policy.lifetimes(&settings.lifetimes) })
+    }
+
+    /// Signs the tokens of an admitted principal.
+    pub(crate) fn issue(&self, issue: Issue<'_>, signers: &Signers) -> Result<TokenResponse, TokenError> {
+        let now = self.now();
+        let issuer = self.issuer(issue.tenant);
+        let mut expires_at = now.plus(signers.lifetimes.access_token);
+        if let Some(grant) = issue.grant {
+            expires_at = expires_at.min(grant.expires_at);
+        }
+        let sub = match issue.admitted.subject() {
+            Subject::User(user) => user.to_string(),
+            Subject::Client(_) => issue.client.client_id.clone(),
+        };
+        let audience = audience(issue.client, &issue.scope, &issuer);
+        let user_facts = issue.grant.map(|grant| (grant, issue.admitted.auth_time().seconds()));
+        let claims = AccessClaims {
+            iss: &issuer,
+            sub: &sub,
+            aud: &audience,
+            exp: expires_at.seconds(),
+            iat: now.seconds(),
+            jti: self.0.world.new_uuid(),
+            client_id: &issue.client.client_id,
+            scope: &issue.scope,
+            auth_time: user_facts.map(|(_, auth_time)| auth_time),
+            acr: user_facts.and_then(|(grant, _)| grant.acr.as_deref()),
+            amr: user_facts.map_or(&[], |(grant, _)| &grant.amr),
+            sid: issue.admitted.session(),
+            gid: issue.grant.map(|grant| grant.id),
+        };
+        let access_token = sign_compact(&signers.access, &Header::of_type(AccessClaims::TYPE), &claims)
+            .map_err(Error::key)?;
+        let id_token = match issue.grant {
+            Some(grant) if issue.scope.contains(scope::OPENID) => {
+                Some(self.sign_id_token(&issue, grant, signers, &access_token)?)
+            }
+            _ => None,
+        };
+        Ok(TokenResponse {
+            access_token,
+            token_type: "Bearer",
+            expires_in: expires_at.seconds().saturating_sub(now.seconds()),
+            refresh_token: issue.refresh_token.map(|token| token.expose().to_owned()),
+            id_token,
+            scope: issue.scope,
+        })
+    }
+
+    fn sign_id_token(
+        &self,
+        issue: &Issue<'_>,
+        grant: &Grant,
+        signers: &Signers,
+        access_token: &str,
+    ) -> Result<String, Error> {
+        let now = self.now();
+        let wanted = grant.claims.id_token;
+        let described =
+            issue.admitted.user().filter(|_| !wanted.is_empty()).map(|user| claims::describe(user, wanted));
+        let claims = IdClaims {
+            iss: &self.issuer(issue.tenant),
+            sub: &grant.user.to_string(),
+            aud: &issue.client.client_id,
+            exp: now.plus(signers.lifetimes.id_token).seconds(),
+            iat: now.seconds(),
+            auth_time: grant.auth_time.seconds(),
+            nonce: issue.nonce,
+            at_hash: &access_hash(signers.id.algorithm(), access_token),
+            acr: grant.acr.as_deref(),
+            amr: &grant.amr,
+            sid: grant.session,
+            described: described.unwrap_or_default(),
+        };
+        sign_compact(&signers.id, &Header::of_type(IdClaims::TYPE), &claims).map_err(Error::key)
+    }
+}
+
+/// Whom an access token is for: the client's registered audiences, and this server itself where its own endpoints
+/// (userinfo, administration) are among what the scope opens.
+fn audience<'a>(client: &'a Client, scope: &ScopeSet, issuer: &'a str) -> Vec<&'a str> {
+    let mut audience: Vec<&str> = client.settings.audiences.iter().map(String::as_str).collect();
+    let ours = scope.contains(scope::OPENID) || scope.contains(scope::ADMIN);
+    if (audience.is_empty() || ours) && !audience.contains(&issuer) {
+        audience.push(issuer);
+    }
+    audience
+}
+
+/// The digest under which a presented code or refresh token would be stored; none for what cannot be one.
+fn lookup_digest(presented: &str) -> Option<[u8; 32]> {
+    (presented.len() <= MAX_OPAQUE_BYTES).then(|| *keyreeve_crypto::TokenDigest::of(presented).as_bytes())
+}

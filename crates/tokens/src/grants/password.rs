@@ -1,0 +1,172 @@
+//! The resource owner password credentials grant (RFC 6749 section 4.3), for what cannot show a sign-in page. Closed
+//! unless the tenant opens it.
+
+use super::{Grant, Issue, REFRESH_PREFIX, TokenResponse};
+use crate::claims::ClaimsRequest;
+use crate::clients::{AuthenticatedClient, Client, GrantType};
+use crate::error::TokenError;
+use crate::schema;
+use crate::scope::{self, ScopeSet};
+use crate::service::Tokens;
+use keyreeve_base::{GrantId, Origin};
+use keyreeve_crypto::{OpaqueToken, Secret};
+use keyreeve_identity::{Admitted, Method, PasswordAttempt, Subject, Tenant};
+use keyreeve_store::{Tx, params};
+use std::sync::Arc;
+
+const INVALID: &str = "the user name or the password is wrong";
+
+/// The parameters of a password grant.
+#[derive(Debug)]
+pub struct PasswordRequest<'a> {
+    /// The user name or e-mail address.
+    pub username: &'a str,
+    /// The password.
+    pub password: Secret,
+    /// What is asked for; without it, everything that the client may be given.
+    pub scope: Option<&'a str>,
+}
+
+impl Tokens {
+    /// Issues tokens to whoever knows a user's password. Counted, throttled and recorded like a sign-in (AC-22).
+    ///
+    /// # Errors
+    /// [`TokenError::UnsupportedGrantType`] where the tenant has not opened it; [`TokenError::InvalidGrant`] for a
+    /// wrong password and for an account that may not sign in, alike.
+    pub async fn password(
+        &self,
+        tenant: &Tenant,
+        client: &AuthenticatedClient,
+        request: PasswordRequest<'_>,
+        origin: &Origin,
+    ) -> Result<TokenResponse, TokenError> {
+        let client = client.client();
+        if !self.policy(tenant.id).await?.password_grant {
+            return Err(TokenError::UnsupportedGrantType);
+        }
+        if !client.settings.allows(GrantType::Password) {
+            return Err(TokenError::UnauthorizedClient);
+        }
+        let scope = requested_scope(client, request.scope)?;
+        let signers = self.signers(client).await?;
+        let attempt = PasswordAttempt {
+            tenant: tenant.id,
+            identifier: request.username,
+            password: request.password,
+            origin: origin.clone(),
+            method: Method::PasswordGrant,
+            device: None,
+        };
+        let denied = || TokenError::InvalidGrant(INVALID);
+        let proof = match self.0.identity.admission().prove_password(attempt).await? {
+            Ok(proof) => Arc::new(proof),
+            Err(refusal) => return Err(TokenError::refused(&refusal, denied())),
+        };
+        let refresh = client
+            .settings
+            .allows(GrantType::RefreshToken)
+            .then(|| OpaqueToken::generate_with_prefix(&self.0.world, REFRESH_PREFIX));
+        let refresh_digest = refresh.as_ref().map(|token| *token.digest().as_bytes());
+        let id: GrantId = self.0.world.new_id();
+        let (room, origin, lifetimes) = (self.clone(), origin.clone(), signers.lifetimes);
+        let (granted, owner) = (scope.clone(), Arc::clone(client));
+        let admitted = self
+            .0
+            .store
+            .write(async move |tx: &mut Tx<'_>| {
+                let admitted = match room.0.identity.admission().admit(tx, &proof, &origin).await? {
+                    Ok(admitted) => admitted,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                let now = room.now();
+                let (expires_at, refresh_expires_at) = match refresh_digest {
+                    Some(_) => (now.plus(lifetimes.refresh_absolute), Some(now.plus(lifetimes.refresh_idle))),
+                    None => (now.plus(lifetimes.access_token.max(lifetimes.id_token)), None),
+                };
+                let grant = grant_of(id, &owner, &admitted, granted.clone(), expires_at)?;
+                insert(tx, &grant, &admitted, (now, refresh_digest, refresh_expires_at)).await?;
+                Ok::<_, TokenError>(Ok((grant, admitted)))
+            })
+            .await?;
+        let (grant, admitted) = admitted.map_err(|refusal| TokenError::refused(&refusal, denied()))?;
+        let issue = Issue {
+            tenant,
+            client,
+            admitted: &admitted,
+            grant: Some(&grant),
+            scope,
+            nonce: None,
+            refresh_token: refresh,
+        };
+        self.issue(issue, &signers)
+    }
+}
+
+fn requested_scope(client: &Client, scope: Option<&str>) -> Result<ScopeSet, TokenError> {
+    // Without a consent page there is no consent to offline access.
+    let allowed = client.settings.scopes.without(scope::OFFLINE_ACCESS);
+    let Some(text) = scope else { return Ok(allowed) };
+    let asked = ScopeSet::parse(text).map_err(|e| TokenError::InvalidScope(e.to_string()))?;
+    if asked.is_subset_of(&allowed) {
+        Ok(asked)
+    } else {
+        Err(TokenError::InvalidScope("the client may not be given this scope".to_owned()))
+    }
+}
+
+fn grant_of(
+    id: GrantId,
+    client: &Client,
+    admitted: &Admitted,
+    scope: ScopeSet,
+    expires_at: keyreeve_base::Timestamp,
+) -> Result<Grant, TokenError> {
+    let Subject::User(user) = admitted.subject() else { return Err(TokenError::InvalidGrant(INVALID)) };
+    Ok(Grant {
+        id,
+        client: client.id,
+        user,
+        session: None,
+        offline: false,
+        scope,
+        claims: ClaimsRequest::default(),
+        nonce: None,
+        auth_time: admitted.auth_time(),
+        amr: admitted.shared_amr(),
+        acr: admitted.acr().map(str::to_owned),
+        expires_at,
+    })
+}
+
+/// When it is made, the digest of its refresh token, and when that lapses.
+type Refreshable = (keyreeve_base::Timestamp, Option<[u8; 32]>, Option<keyreeve_base::Timestamp>);
+
+async fn insert(
+    tx: &mut Tx<'_>,
+    grant: &Grant,
+    admitted: &Admitted,
+    (now, refresh_digest, refresh_expires_at): Refreshable,
+) -> Result<(), TokenError> {
+    let amr = serde_json::to_string(&*grant.amr).map_err(|e| crate::Error::corrupt("grant", e))?;
+    tx.execute(
+        &schema::INSERT_GRANT,
+        &params![
+            grant.id,
+            admitted.tenant(),
+            grant.client,
+            grant.user,
+            grant.session,
+            grant.offline,
+            grant.scope.as_str(),
+            grant.auth_time,
+            &amr,
+            &grant.acr,
+            now,
+            grant.expires_at,
+            refresh_digest,
+            refresh_expires_at
+        ],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Revocation (RFC 7009): a client gives back a token. And the pruning of what is over.
+
+use crate::access::VerifiedClaims;
+use crate::clients::AuthenticatedClient;
+use crate::error::{Error, TokenError};
+use crate::grants::REFRESH_PREFIX;
+use crate::schema;
+use crate::service::{Refused, Tokens, topic};
+use keyreeve_audit::Actor;
+use keyreeve_base::{ClientId, GrantId, Origin, TenantId, Timestamp};
+use keyreeve_crypto::TokenDigest;
+use keyreeve_identity::{Cause, Tenant};
+use keyreeve_store::{Tx, params};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long a grant that is over is kept: the account page and the auditor may still ask for it.
+const KEPT_AFTER_END: Duration = Duration::from_secs(86_400);
+/// How many grants one statement of the pruning deletes.
+const PRUNE_BATCH: i64 = 1_000;
+
+impl Tokens {
+    /// Takes a token back. A refresh token ends its grant with every token that came of it; an access token ends by
+    /// itself. What is no token of this client's is left alone, and answered alike: there is nothing to learn here.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn revoke(
+        &self,
+        tenant: &Tenant,
+        client: &AuthenticatedClient,
+        token: &str,
+        origin: &Origin,
+    ) -> Result<(), TokenError> {
+        let client = client.client();
+        if token.starts_with(REFRESH_PREFIX) {
+            return Ok(self.revoke_refresh(tenant.id, client.id, token, origin).await?);
+        }
+        let Some(access) = self.check_access(tenant, token).await? else { return Ok(()) };
+        let claims = access.claims();
+        if claims.client_id != client.client_id {
+            let target = Some(("access_token", claims.jti.to_string()));
+            let (room, origin, tenant, id) = (self.clone(), origin.clone(), tenant.id, client.id);
+            let record = async move |tx: &mut Tx<'_>| {
+                let target = target.clone();
+                room.record_refusal(tx, foreign(tenant, id, target), &origin).await
+            };
+            return Ok(self.0.store.write(record).await?);
+        }
+        Ok(self.revoke_access(tenant.id, client.id, claims, origin).await?)
+    }
+
+    async fn revoke_access(
+        &self,
+        tenant: TenantId,
+        client: ClientId,
+        claims: &VerifiedClaims,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let (jti, expires_at) = (claims.jti, Timestamp::from_seconds(claims.exp));
+        let (room, cause) = (self.clone(), Cause::new(Actor::Client(client), origin.clone()));
+        self.0
+            .store
+            .write(async move |tx: &mut Tx<'_>| {
+                if tx.execute(&schema::REVOKE_JTI, &params![tenant, jti, expires_at]).await? == 1 {
+                    let target = ("access_token", jti.to_string());
+                    room.record(tx, &cause, tenant, "token.revoke", target, json!({})).await?;
+                    tx.changed(Some(tenant), topic::TOKEN, &jti.to_string()).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn revoke_refresh(
+        &self,
+        tenant: TenantId,
+        client: ClientId,
+        token: &str,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let digest = *TokenDigest::of(token).as_bytes();
+        let (room, cause) = (self.clone(), Cause::new(Actor::Client(client), origin.clone()));
+        self.0
+            .store
+            .write(async move |tx: &mut Tx<'_>| {
+                let owner =
+                    |row: &keyreeve_store::Row<'_>| Ok((row.get::<GrantId>(0)?, row.get::<ClientId>(1)?));
+                let present =
+                    tx.query_opt(&schema::GRANT_OF_REFRESH, &params![tenant, digest], owner).await?;
+                let found = match present {
+                    Some(owner) => Some(owner),
+                    None => tx.query_opt(&schema::GRANT_OF_SPENT, &params![tenant, digest], owner).await?,
+                };
+                let Some((grant, owner)) = found else { return Ok(()) };
+                let target = ("grant", grant.to_string());
+                if owner != client {
+                    room.record_refusal(tx, foreign(tenant, client, Some(target)), &cause.origin).await?;
+                } else if room.end_grant(tx, tenant, grant).await? {
+                    room.record(tx, &cause, tenant, "token.revoke", target, json!({})).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// The regular care of this room: every tenant's keys, and what is over. Any number of nodes may call it, at any time.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn maintain(&self) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let page = self.0.identity.tenants().list(after, 500).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for tenant in page.iter().filter(|tenant| tenant.is_active()) {
+                self.keys().maintain(tenant.id).await?;
+            }
+        }
+        self.prune().await.map(drop)
+    }
+
+    /// Forgets grants, used assertions and revocations that are over; answers how many grants.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn prune(&self) -> Result<u64, Error> {
+        let now = self.now();
+        let before = now.minus(KEPT_AFTER_END);
+        self.0
+            .store
+            .write(async move |tx: &mut Tx<'_>| {
+                tx.execute(&schema::PRUNE_JTIS, &params![now]).await?;
+                tx.execute(&schema::PRUNE_REVOKED, &params![now]).await?;
+                Ok::<_, Error>(())
+            })
+            .await?;
+        let mut pruned = 0_u64;
+        loop {
+            let batch = self
+                .0
+                .store
+                .write(async move |tx: &mut Tx<'_>| {
+                    tx.execute(&schema::PRUNE_GRANTS, &params![before, PRUNE_BATCH]).await
+                })
+                .await?;
+            pruned = pruned.saturating_add(batch);
+            if batch == 0 {
+                return Ok(pruned);
+            }
+        }
+    }
+}
+
+fn foreign(tenant: TenantId, client: ClientId, target: Option<(&'static str, String)>) -> Refused<'static> {
+    Refused {
+        tenant,
+        actor: Actor::Client(client),
+        action: "token.revoke",
+        target,
+        reason: "token_of_another_client",
+    }
+}
