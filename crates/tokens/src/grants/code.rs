@@ -82,7 +82,9 @@ impl RedeemedCode {
 
 /// The same parameters, owned by the transaction.
 struct Presented {
+    tenant: TenantId,
     client: ClientId,
+    origin: Origin,
     digest: [u8; 32],
     redirect_uri: Option<String>,
     verifier: Option<String>,
@@ -113,28 +115,25 @@ impl Tokens {
             .then(|| OpaqueToken::generate_with_prefix(&self.0.world, REFRESH_PREFIX));
         let refresh_digest = refresh.as_ref().map(|token| *token.digest().as_bytes());
         let presented = Presented {
+            tenant: tenant.id,
             client: client.id,
+            origin: origin.clone(),
             digest,
             redirect_uri: redemption.redirect_uri.map(str::to_owned),
             verifier: redemption.code_verifier.map(str::to_owned),
         };
-        let (room, origin, tenant_id, lifetimes) =
-            (self.clone(), origin.clone(), tenant.id, signers.lifetimes);
+        let (room, lifetimes) = (self.clone(), signers.lifetimes);
         let redeemed = self
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
                 let now = room.now();
-                // Without a refresh token the grant lives as long as what is issued here.
-                let (expires_at, refresh_expires_at) = match refresh_digest {
-                    Some(_) => (now.plus(lifetimes.refresh_absolute), Some(now.plus(lifetimes.refresh_idle))),
-                    None => (now.plus(lifetimes.access_token.max(lifetimes.id_token)), None),
-                };
-                let params =
-                    params![tenant_id, presented.digest, now, expires_at, refresh_digest, refresh_expires_at];
-                match tx.query_opt(&schema::REDEEM_CODE, &params, RedeemedCode::from_row).await? {
-                    Some(code) => room.admit_code(tx, tenant_id, code, &presented, &origin).await,
-                    None => room.refuse_code(tx, tenant_id, &presented, &origin).await.map(Err),
+                let (expires_at, refresh_expires_at) = lifetimes.of_grant(now, refresh_digest.is_some());
+                let (whose, digest) = (presented.tenant, presented.digest);
+                let row = params![whose, digest, now, expires_at, refresh_digest, refresh_expires_at];
+                match tx.query_opt(&schema::REDEEM_CODE, &row, RedeemedCode::from_row).await? {
+                    Some(code) => room.admit_code(tx, code, &presented).await,
+                    None => room.refuse_code(tx, &presented).await.map(Err),
                 }
             })
             .await?;
@@ -156,11 +155,10 @@ impl Tokens {
     async fn admit_code(
         &self,
         tx: &mut Tx<'_>,
-        tenant: TenantId,
         code: RedeemedCode,
         presented: &Presented,
-        origin: &Origin,
     ) -> Result<Result<(Grant, Admitted), TokenError>, TokenError> {
+        let tenant = presented.tenant;
         if let Some(reason) = code.obstacle(presented, self.now()) {
             self.end_grant(tx, tenant, code.grant.id).await?;
             let refusal = Refused {
@@ -170,11 +168,11 @@ impl Tokens {
                 target: Some(("grant", code.grant.id.to_string())),
                 reason,
             };
-            self.record_refusal(tx, refusal, origin).await?;
+            self.record_refusal(tx, refusal, &presented.origin).await?;
             return Ok(Err(TokenError::InvalidGrant(INVALID)));
         }
         let proof = Proof::code(code.grant.redeemed(tenant));
-        match self.0.identity.admission().admit(tx, &proof, origin).await? {
+        match self.0.identity.admission().admit(tx, &proof, &presented.origin).await? {
             Ok(admitted) => Ok(Ok((code.grant, admitted))),
             Err(refusal) => {
                 self.end_grant(tx, tenant, code.grant.id).await?;
@@ -185,13 +183,8 @@ impl Tokens {
 
     /// A code that cannot be consumed: it never was one, or it was consumed before. In the latter case somebody has a
     /// copy, and which of the two was the thief is not known: the grant ends (RFC 6749 section 4.1.2).
-    async fn refuse_code(
-        &self,
-        tx: &mut Tx<'_>,
-        tenant: TenantId,
-        presented: &Presented,
-        origin: &Origin,
-    ) -> Result<TokenError, TokenError> {
+    async fn refuse_code(&self, tx: &mut Tx<'_>, presented: &Presented) -> Result<TokenError, TokenError> {
+        let tenant = presented.tenant;
         let found = tx
             .query_opt(&schema::GRANT_OF_CODE, &params![tenant, presented.digest], |row| {
                 row.get::<GrantId>(0)
@@ -206,7 +199,7 @@ impl Tokens {
         }
         let target = found.map(|grant| ("grant", grant.to_string()));
         let actor = Actor::Client(presented.client);
-        self.record_refusal(tx, Refused { tenant, actor, action, target, reason }, origin).await?;
+        self.record_refusal(tx, Refused { tenant, actor, action, target, reason }, &presented.origin).await?;
         Ok(TokenError::InvalidGrant(INVALID))
     }
 }
