@@ -2,6 +2,7 @@
 
 use crate::clients::LifetimeOverrides;
 use crate::error::Error;
+use keyreeve_base::Timestamp;
 use keyreeve_crypto::sign::Algorithm;
 use std::time::Duration;
 
@@ -100,6 +101,18 @@ pub struct Lifetimes {
     pub refresh_idle: Duration,
     /// How long a grant lives at most.
     pub refresh_absolute: Duration,
+}
+
+impl Lifetimes {
+    /// When a grant made now ends, and when its refresh token lapses unless it is used. Without one, the grant lives as
+    /// long as what is issued at its making.
+    pub(crate) fn of_grant(&self, now: Timestamp, refreshable: bool) -> (Timestamp, Option<Timestamp>) {
+        if refreshable {
+            (now.plus(self.refresh_absolute), Some(now.plus(self.refresh_idle)))
+        } else {
+            (now.plus(self.access_token.max(self.id_token)), None)
+        }
+    }
 }
 
 #[cfg(test)]

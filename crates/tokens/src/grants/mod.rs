@@ -10,6 +10,7 @@ mod refresh;
 
 pub use code::CodeRedemption;
 pub use password::PasswordRequest;
+pub use refresh::RefreshRequest;
 
 use crate::access::{AccessClaims, IdClaims, access_hash};
 use crate::claims::{self, ClaimsRequest};

@@ -79,10 +79,7 @@ impl Tokens {
                     Err(refusal) => return Ok(Err(refusal)),
                 };
                 let now = room.now();
-                let (expires_at, refresh_expires_at) = match refresh_digest {
-                    Some(_) => (now.plus(lifetimes.refresh_absolute), Some(now.plus(lifetimes.refresh_idle))),
-                    None => (now.plus(lifetimes.access_token.max(lifetimes.id_token)), None),
-                };
+                let (expires_at, refresh_expires_at) = lifetimes.of_grant(now, refresh_digest.is_some());
                 let grant = grant_of(id, &owner, &admitted, granted.clone(), expires_at)?;
                 insert(tx, &grant, &admitted, (now, refresh_digest, refresh_expires_at)).await?;
                 Ok::<_, TokenError>(Ok((grant, admitted)))

@@ -17,6 +17,21 @@ use std::time::Duration;
 const INVALID: &str =
     "the refresh token is invalid, has expired, was used before, or belongs to another client";
 
+/// The parameters with which a refresh token is used.
+#[derive(Clone, Copy)]
+pub struct RefreshRequest<'a> {
+    /// The refresh token.
+    pub refresh_token: &'a str,
+    /// What is asked for; without it, everything that was granted.
+    pub scope: Option<&'a str>,
+}
+
+impl std::fmt::Debug for RefreshRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefreshRequest").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
 /// A rotation, owned by its transaction.
 struct Rotation {
     tenant: TenantId,
@@ -48,17 +63,19 @@ impl Tokens {
         &self,
         tenant: &Tenant,
         client: &AuthenticatedClient,
-        refresh_token: &str,
-        scope: Option<&str>,
+        request: RefreshRequest<'_>,
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
         let client = client.client();
         if !client.settings.allows(GrantType::RefreshToken) {
             return Err(TokenError::UnauthorizedClient);
         }
-        let scope =
-            scope.map(ScopeSet::parse).transpose().map_err(|e| TokenError::InvalidScope(e.to_string()))?;
-        let presented = lookup_digest(refresh_token).ok_or(TokenError::InvalidGrant(INVALID))?;
+        let scope = request
+            .scope
+            .map(ScopeSet::parse)
+            .transpose()
+            .map_err(|e| TokenError::InvalidScope(e.to_string()))?;
+        let presented = lookup_digest(request.refresh_token).ok_or(TokenError::InvalidGrant(INVALID))?;
         let signers = self.signers(client).await?;
         let successor = OpaqueToken::generate_with_prefix(&self.0.world, REFRESH_PREFIX);
         let rotation = Rotation {
