@@ -45,7 +45,7 @@
 //! # The portable subset
 //! `$1` parameters; `RETURNING`; `ON CONFLICT`; recursive CTEs; row values; `UPDATE … FROM`; `IS [NOT] DISTINCT FROM`;
 //! partial unique indexes. Say `NULLS FIRST` or `LAST` where it matters; `CAST(SUM(x) AS BIGINT)`, since PostgreSQL
-//! answers a `numeric`; `CAST($1 AS {text})` where nothing else tells a parameter's type. Name unique indexes
+//! answers a `numeric`; `CAST($1 AS TEXT)` where nothing else tells a parameter's type. Name unique indexes
 //! (`CREATE UNIQUE INDEX name ON …`): [`Error::Conflict`] bears that name on both engines. `LIKE` minds case on both.
 //!
 //! # What it is not

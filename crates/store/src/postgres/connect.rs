@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long to wait for a server to take a connection.
@@ -90,6 +90,16 @@ impl Target {
         }
         let tls = if mode == "disable" { None } else { Some(tls(mode == "verify-full", authorities)?) };
         Ok(Self { config, tls })
+    }
+}
+
+impl Target {
+    /// Asks the server to stop what another connection is doing.
+    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), tokio_postgres::Error> {
+        match &self.tls {
+            None => token.cancel_query(NoTls).await,
+            Some(tls) => token.cancel_query(tls.clone()).await,
+        }
     }
 }
 

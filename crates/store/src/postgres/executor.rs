@@ -2,7 +2,7 @@
 
 use super::connect::{Target, connect};
 use super::errors::{commit_failure, failure};
-use super::follow::News;
+use super::follow::{News, OVERLAP};
 use super::{Place, Session};
 use crate::change::Change;
 use crate::tx::{Failure, Mode, Retry, State};
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// How often a closure is run again because others were in its way.
@@ -31,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one run of a closure may take. A commit that takes longer than the follower's overlap is announced again.
 const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 const SCAN_DEADLINE: Duration = Duration::from_secs(900);
+/// How long to try to stop a statement that took too long.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
 statements! {
     /// Announces a change, by the database's clock.
@@ -169,7 +172,7 @@ impl Sessions {
 
     async fn take(&self, desk: &Desk) -> Result<Turn, Failure> {
         let start = Instant::now();
-        let permit = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned())
+        let permit = timeout(PATIENCE, self.turns.clone().acquire_owned())
             .await
             .map_err(|_| Error::Busy { reason: "every connection is in use".to_owned() })?
             .map_err(|error| Error::internal_from("no turn for a transaction", error))?;
@@ -267,7 +270,7 @@ impl Desk {
     {
         let session = self.shared_reader().await?;
         let mut tx = Tx::postgres(&session, Mode::Read);
-        let done = within(WRITE_DEADLINE, f(&mut tx)).await;
+        let done = timeout(WRITE_DEADLINE, f(&mut tx)).await.map_err(|_| too_long(WRITE_DEADLINE))?;
         done.map_err(|error| Unsuccessful { error, retry: tx.into_state().retry })
     }
 
@@ -285,8 +288,14 @@ impl Desk {
         turn.session.client().batch_execute(begin).await.map_err(failure)?;
         let mut tx = Tx::postgres(&turn.session, sessions.mode);
         let deadline = if sessions.mode == Mode::Scan { SCAN_DEADLINE } else { WRITE_DEADLINE };
-        let done = within(deadline, f(&mut tx)).await;
+        let done = timeout(deadline, f(&mut tx)).await;
         let state = tx.into_state();
+        let Ok(done) = done else {
+            // A statement may still be running; the connection is given up with it.
+            let cancel = turn.session.client().cancel_token();
+            drop(timeout(CANCEL_PATIENCE, self.target.cancel(&cancel)).await);
+            return Err(too_long(deadline).into());
+        };
         match done {
             Ok(value) if !state.failed => {
                 self.commit(&turn.session, state).await?;
@@ -306,23 +315,20 @@ impl Desk {
 
     async fn commit(&self, session: &Session, state: State) -> Result<(), Failure> {
         let start = Instant::now();
-        let ids = match self.announce_and_commit(session, &state.changes).await {
-            Ok(ids) => ids,
-            Err(failure) => {
-                if matches!(failure.error, Error::Ambiguous { .. }) {
-                    // If it was committed, it must be heard of.
-                    self.ground.feed.publish(&state.changes);
-                    self.tell(News::Again(state.changes));
-                }
-                return Err(failure);
+        if let Err(failure) = self.announce_and_commit(session, &state.changes).await {
+            if matches!(failure.error, Error::Ambiguous { .. }) && !state.changes.is_empty() {
+                // If it was committed, it must be heard of.
+                self.ground.feed.publish(&state.changes);
+                self.tell(News::Again(state.changes));
             }
-        };
+            return Err(failure);
+        }
         let took = start.elapsed();
         self.ground.meter.commit_seconds.record(took);
         if !state.changes.is_empty() {
             self.ground.feed.publish(&state.changes);
-            self.tell(News::Committed(ids));
-            if took > super::follow::OVERLAP / 3 {
+            self.tell(News::Committed);
+            if took > OVERLAP / 3 {
                 // Others may have looked past the moment that the announcement bears.
                 self.tell(News::Again(state.changes));
             }
@@ -332,29 +338,31 @@ impl Desk {
 
     /// Announcements come last, so that little time passes between the moment that they bear and the one at which
     /// others can see them; the last travels together with the COMMIT.
-    async fn announce_and_commit(&self, session: &Session, changes: &[Change]) -> Result<Vec<Uuid>, Failure> {
-        let ids: Vec<_> = changes.iter().map(|_| self.ground.world.new_uuid()).collect();
+    async fn announce_and_commit(&self, session: &Session, changes: &[Change]) -> Result<(), Failure> {
         let commit = async { session.client().batch_execute("COMMIT").await.map_err(commit_failure) };
-        let mut announcements: Vec<_> = ids.iter().zip(changes).collect();
-        let Some((last_id, last)) = announcements.pop() else {
-            commit.await?;
-            return Ok(ids);
+        let Some((last, others)) = changes.split_last() else {
+            return commit.await;
         };
-        for (id, change) in announcements {
-            announce(session, *id, change).await?;
+        for change in others {
+            announce(session, self.own_id(), change).await?;
         }
         session.prepare(&ANNOUNCE).await?;
         // COMMIT of a failed transaction answers success; so the announcement's own outcome counts first.
-        let (announced, committed) = join(announce(session, *last_id, last), commit).await;
-        match (announced, committed) {
-            (Ok(()), Ok(())) => Ok(ids),
-            (Ok(()), Err(failure)) => Err(failure),
+        match join(announce(session, self.own_id(), last), commit).await {
+            (Ok(()), committed) => committed,
             // Lost: the announcement may have arrived, and the COMMIT with it.
             (Err(failure), _) if failure.retry == Retry::Lost => {
                 Err(Error::Ambiguous { cause: Some(Arc::new(failure.error)) }.into())
             }
             (Err(failure), _) => Err(failure),
         }
+    }
+
+    /// An identifier that this node's follower passes over.
+    fn own_id(&self) -> Uuid {
+        let id = self.ground.world.new_uuid();
+        self.tell(News::Own(id));
+        id
     }
 
     fn tell(&self, news: News) {
@@ -371,12 +379,6 @@ pub(super) async fn announce(session: &Session, id: Uuid, change: &Change) -> Re
     Ok(())
 }
 
-async fn within<T, E: From<Error>>(
-    deadline: Duration,
-    closure: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    tokio::time::timeout(deadline, closure).await.unwrap_or_else(|_| {
-        Err(Error::Busy { reason: format!("the transaction took longer than {} s", deadline.as_secs()) }
-            .into())
-    })
+fn too_long(deadline: Duration) -> Error {
+    Error::Busy { reason: format!("the transaction took longer than {} s", deadline.as_secs()) }
 }

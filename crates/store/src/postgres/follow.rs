@@ -39,8 +39,10 @@ statements! {
 
 /// What executors tell the follower.
 pub(super) enum News {
-    /// These announcements are committed, and this node knows.
-    Committed(Vec<Uuid>),
+    /// This announcement is about to be committed; this node will hear of it without the follower.
+    Own(Uuid),
+    /// They are committed: other nodes should look.
+    Committed,
     /// Nobody can be sure that these were heard: announce them again.
     Again(Vec<Change>),
     /// The store is closed.
@@ -64,6 +66,8 @@ pub(super) fn start(
         seen: HashMap::new(),
         clock: None,
         again: Vec::new(),
+        hint: false,
+        stopped: false,
     };
     let serve = move || tokio::task::LocalSet::new().block_on(&runtime, follower.run());
     std::thread::Builder::new().name("store-follow".to_owned()).spawn(serve).map_err(failed)?;
@@ -81,6 +85,9 @@ struct Follower {
     clock: Option<i64>,
     /// What is still to be announced again.
     again: Vec<Change>,
+    /// Other nodes are to be told to look.
+    hint: bool,
+    stopped: bool,
 }
 
 /// Why a connection is no longer followed.
@@ -111,6 +118,7 @@ impl Follower {
             let Err(end) = self.follow().await;
             let error = match end {
                 End::Stopped => return,
+                End::Failed(_) if self.stopped => return,
                 End::Failed(error) => error,
             };
             match self.ready.take() {
@@ -126,12 +134,9 @@ impl Follower {
 
     /// Takes in news while there is no connection.
     async fn wait_for_stop(&mut self) {
-        while let Some(news) = self.inbox.recv().await {
-            match news {
-                News::Committed(_) => {}
-                News::Again(changes) => self.again.extend(changes),
-                News::Stop => return,
-            }
+        while !self.stopped {
+            let news = self.inbox.recv().await;
+            self.take_in(news);
         }
     }
 
@@ -153,30 +158,37 @@ impl Follower {
                 () = tokio::time::sleep(POLL) => {}
                 () = heard.notified() => tokio::time::sleep(GATHER).await,
                 news = self.inbox.recv() => {
-                    self.take_in(news)?;
+                    self.take_in(news);
                     tokio::time::sleep(GATHER).await;
-                    while let Ok(news) = self.inbox.try_recv() {
-                        self.take_in(Some(news))?;
-                    }
-                    if hints {
-                        session.script("NOTIFY keyreeve_change").await?;
-                    }
+                    self.take_in_all();
                 }
+            }
+            if self.stopped {
+                return Err(End::Stopped);
+            }
+            if std::mem::take(&mut self.hint) && hints {
+                session.script("NOTIFY keyreeve_change").await?;
             }
         }
     }
 
-    fn take_in(&mut self, news: Option<News>) -> Result<(), End> {
+    fn take_in(&mut self, news: Option<News>) {
         match news {
-            None | Some(News::Stop) => return Err(End::Stopped),
-            Some(News::Committed(ids)) => {
-                // When each was announced is not known here, but it was before now.
+            None | Some(News::Stop) => self.stopped = true,
+            Some(News::Committed) => self.hint = true,
+            Some(News::Own(id)) => {
+                // When it is announced is not known here, but it is about now.
                 let until = self.clock.unwrap_or(0).saturating_add(2 * micros(OVERLAP));
-                self.seen.extend(ids.into_iter().map(|id| (id, until)));
+                self.seen.insert(id, until);
             }
             Some(News::Again(changes)) => self.again.extend(changes),
         }
-        Ok(())
+    }
+
+    fn take_in_all(&mut self) {
+        while let Ok(news) = self.inbox.try_recv() {
+            self.take_in(Some(news));
+        }
     }
 
     async fn announce_again(&mut self, session: &Session) -> Result<(), Failure> {
@@ -207,6 +219,8 @@ impl Follower {
         };
         let limits = params![since, LOOK_LIMIT];
         let (clock, ()) = try_join(now(session), session.each(&SINCE, &limits, &mut row)).await?;
+        // Of its own announcements this node was told before they could be among the rows.
+        self.take_in_all();
         let too_many = rows.len() >= usize::try_from(LOOK_LIMIT).unwrap_or(usize::MAX);
         let mut changes = Vec::new();
         for (id, at, change) in rows {

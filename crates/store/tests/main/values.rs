@@ -12,7 +12,7 @@ use uuid::Uuid;
 statements! {
     PART = "INSERT INTO part (id, item_id, size) VALUES ($1, $2, $3)";
     NOTE = "INSERT INTO item (id, name, note) VALUES ($1, $2, $3)";
-    OUT_OF_ORDER = "SELECT $2, $1, $2 WHERE CAST($3 AS {text}) = CAST($2 AS {text})";
+    OUT_OF_ORDER = "SELECT $2, $1, $2 WHERE CAST($3 AS TEXT) = CAST($2 AS TEXT)";
     LIKE = "SELECT COUNT(*) FROM item WHERE name LIKE $1";
     PORTABLE = "WITH RECURSIVE n (i) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 5) \
         SELECT i, i > 2, NULL FROM n WHERE (i, i) > (1, 0) AND i IS DISTINCT FROM 4 ORDER BY i DESC NULLS LAST";
