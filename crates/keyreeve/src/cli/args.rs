@@ -400,8 +400,15 @@ Examples:
 Examples:
   keyreeve client add-secret wiki --json
 
-Give the application the new secret, then revoke the old one: both work until then.")]
-    AddSecret(ClientArg),
+Give the application the new secret within the time that the old ones go on working, or revoke them sooner.")]
+    AddSecret {
+        /// Whose
+        #[command(flatten)]
+        client: ClientArg,
+        /// For how many hours the present secrets go on working, up to a year
+        #[arg(long, default_value_t = 168, value_parser = clap::value_parser!(u32).range(0..=8784))]
+        keep_old_hours: u32,
+    },
     /// Revoke one secret
     #[command(
         after_help = "Examples:\n  keyreeve client revoke-secret wiki SECRET_ID   (the id is in `client show`)"
@@ -564,6 +571,14 @@ Exits with 5 when a chain does not hold.")]
         #[arg(long, value_name = "SEQ:HASH", requires = "tenant")]
         expect: Option<String>,
     },
+    /// Chain what has been recorded and not yet chained
+    #[command(after_help = "\
+Examples:
+  keyreeve audit seal
+
+With SQLite every commit does this; with PostgreSQL a running server does it a few times a second. After commands on a
+PostgreSQL database that no server runs on, this does it.")]
+    Seal,
     /// List entries, oldest first
     #[command(after_help = "Examples:\n  keyreeve audit list --after 1000 --limit 50 --json")]
     List {
@@ -609,10 +624,7 @@ mod tests {
             for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
                 let name = argument.get_id().as_str();
                 let file_or_id = name.ends_with("_file") || name == "secret";
-                assert!(
-                    file_or_id || !["password", "secret", "key", "token"].iter().any(|w| name == *w),
-                    "{name}"
-                );
+                assert!(file_or_id || !["password", "secret", "key", "token"].contains(&name), "{name}");
             }
             command.get_subcommands().for_each(walk);
         }

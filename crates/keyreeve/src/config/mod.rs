@@ -15,6 +15,7 @@ pub use settings::SETTINGS;
 
 use ipnet::IpNet;
 use keyreeve_crypto::secret::Secret;
+use keyreeve_http::origin::ForwardedBy;
 use settings::Setting;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -174,6 +175,8 @@ pub struct Config {
     pub allow_private_fetch: bool,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Which header those proxies write.
+    pub forwarded_by: ForwardedBy,
     /// Origins of browser applications that may call the token and userinfo endpoints.
     pub cors_origins: Vec<String>,
     /// The address on which metrics are served alone.
@@ -207,6 +210,7 @@ impl Default for Config {
             previous_master_key_file: None,
             allow_private_fetch: false,
             trusted_proxies: Vec::new(),
+            forwarded_by: ForwardedBy::XForwardedFor,
             cors_origins: Vec::new(),
             metrics_listen: None,
             log: "info".to_owned(),

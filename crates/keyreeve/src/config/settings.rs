@@ -3,6 +3,7 @@
 use super::value::{Given, boolean, integer, list, text};
 use super::{Config, LogFormat};
 use keyreeve_crypto::secret::Secret;
+use keyreeve_http::origin::ForwardedBy;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -102,6 +103,14 @@ fn origins(given: &Given) -> Result<Vec<String>, String> {
     list(given)?.iter().map(parse).collect()
 }
 
+fn forwarded_by(given: &Given) -> Result<ForwardedBy, String> {
+    match text(given)?.to_ascii_lowercase().as_str() {
+        "x-forwarded-for" => Ok(ForwardedBy::XForwardedFor),
+        "forwarded" => Ok(ForwardedBy::Forwarded),
+        other => Err(format!("{other:?} is not a forwarding header; allowed: x-forwarded-for, forwarded")),
+    }
+}
+
 fn log_format(given: &Given) -> Result<LogFormat, String> {
     match text(given)?.as_str() {
         "text" => Ok(LogFormat::Text),
@@ -173,6 +182,12 @@ settings! {
         |c, given| c.allow_private_fetch = boolean(given)?, |c| Some(c.allow_private_fetch.to_string());
     "trusted_proxies", "addresses and networks of proxies whose X-Forwarded-For and Forwarded headers are believed",
         |c, given| c.trusted_proxies = networks(given)?, |c| joined(&c.trusted_proxies);
+    "forwarded_header", "the header that those proxies write: x-forwarded-for or forwarded; the other one is never read",
+        |c, given| c.forwarded_by = forwarded_by(given)?,
+        |c| Some(match c.forwarded_by {
+            ForwardedBy::XForwardedFor => "x-forwarded-for",
+            ForwardedBy::Forwarded => "forwarded",
+        }.to_owned());
     "cors_origins", "origins of browser applications that may call the token and userinfo endpoints",
         |c, given| c.cors_origins = origins(given)?, |c| joined(&c.cors_origins);
     "metrics_listen", "ADDRESS:PORT that serves /metrics alone; unset: on `listen`, for loopback development only",
@@ -182,8 +197,8 @@ settings! {
     "log_format", "how log lines are written: text or json",
         |c, given| c.log_format = log_format(given)?,
         |c| Some(match c.log_format { LogFormat::Text => "text", LogFormat::Json => "json" }.to_owned());
-    "hash_memory_kib", "memory of one Argon2id password hash in KiB, 8192 to 1048576",
-        |c, given| c.hashing.memory_kib = integer(given, 8_192..=1_048_576)?,
+    "hash_memory_kib", "memory of one Argon2id password hash in KiB, 8192 to 262144",
+        |c, given| c.hashing.memory_kib = integer(given, 8_192..=262_144)?,
         |c| Some(c.hashing.memory_kib.to_string());
     "hash_iterations", "passes of one Argon2id password hash, 1 to 64",
         |c, given| c.hashing.iterations = integer(given, 1..=64)?, |c| Some(c.hashing.iterations.to_string());

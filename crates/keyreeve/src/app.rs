@@ -1,0 +1,270 @@
+//! The server as one value: configuration, store, rooms, doors.
+
+use crate::config::{Config, PublicUrl};
+use crate::jobs::Jobs;
+use crate::{Error, data_dir, doors, master_key, ops};
+use keyreeve_base::World;
+use keyreeve_crypto::password::{HashPolicy, PoolSize};
+use keyreeve_http::front::Front;
+use keyreeve_http::origin::TrustedProxies;
+use keyreeve_http::route::{RouteSpec, Routes};
+use keyreeve_identity::{Identity, IdentityOptions};
+use keyreeve_store::{Location, Migration, Options, Store};
+use keyreeve_tokens::{Tokens, TokensOptions};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// An opened server. Cheap to clone; two of them can run in one process.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What an [`App`] holds.
+pub struct Inner {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where people reach the server.
+    pub public_url: PublicUrl,
+    /// Time and randomness.
+    pub world: World,
+    /// The database.
+    pub store: Store,
+    /// Tenants, users, sessions, admission.
+    pub identity: Identity,
+    /// Clients, grants, tokens, signing keys.
+    pub tokens: Tokens,
+    metrics: Option<PrometheusHandle>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// What opening may do to an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Serve: create what is missing, bring the tables up to date.
+    Serve,
+    /// Run one command on an installation that exists.
+    Command,
+    /// Look only, also beside a running server.
+    Inspect,
+}
+
+/// Every table of every room, in the order in which they are made.
+#[must_use]
+pub fn migrations() -> Vec<Migration> {
+    [keyreeve_audit::MIGRATIONS, keyreeve_identity::MIGRATIONS, keyreeve_tokens::MIGRATIONS].concat()
+}
+
+impl App {
+    /// Opens an installation to serve it, creating it where there is none.
+    ///
+    /// # Errors
+    /// What stands in the way, with the remedy.
+    pub async fn open(config: Config, world: World) -> Result<Self, Error> {
+        Self::open_for(Purpose::Serve, config, world, None).await
+    }
+
+    /// Opens an installation for this purpose. `metrics` is what `/metrics` prints; a process has one recorder, so
+    /// whoever installed it hands it over.
+    ///
+    /// # Errors
+    /// What stands in the way, with the remedy.
+    pub async fn open_for(
+        purpose: Purpose,
+        config: impl Into<Arc<Config>>,
+        world: World,
+        metrics: Option<PrometheusHandle>,
+    ) -> Result<Self, Error> {
+        let config = config.into();
+        let public_url = config.public_url(config.listen).map_err(Error::Setup)?;
+        if purpose == Purpose::Serve {
+            data_dir::create(&config.data_dir).map_err(Error::Setup)?;
+        } else {
+            check_exists(&config)?;
+        }
+        let store = Store::open(store_options(&config, purpose), world.clone(), &migrations()).await?;
+        store.before_commit(Arc::new(keyreeve_audit::ChainOnCommit));
+        // After the store: its lock keeps a second process from making a second key.
+        let (keyring, created) = match purpose {
+            Purpose::Serve => master_key::load_or_create(&config, &world)?,
+            Purpose::Command | Purpose::Inspect => (master_key::load(&config)?, None),
+        };
+        let identity = Identity::new(store.clone(), world.clone(), keyring, &identity_options(&config))
+            .map_err(|error| Error::Setup(format!("the password hashing that is configured: {error}")))?;
+        if let Err(error) = identity.tenants().check_master_key().await {
+            if let Some(path) = created {
+                // A key that was made a moment ago opens nothing: the right one got lost, or was not mounted.
+                drop(std::fs::remove_file(&path));
+                return Err(Error::MasterKey(format!(
+                    "the database is already in use, but there is no master key at {}; put the one that belongs to it there",
+                    path.display()
+                )));
+            }
+            return Err(error.into());
+        }
+        let tokens = Tokens::new(
+            store.clone(),
+            world.clone(),
+            identity.clone(),
+            &TokensOptions { public_url: public_url.url().clone(), token_path: doors::TOKEN_PATH.to_owned() },
+        );
+        Ok(Self(Arc::new(Inner { config, public_url, world, store, identity, tokens, metrics })))
+    }
+
+    /// What `/metrics` prints, when this process records metrics.
+    #[must_use]
+    pub fn metrics(&self) -> Option<&PrometheusHandle> {
+        self.0.metrics.as_ref()
+    }
+
+    fn routes(&self) -> Result<Routes, Error> {
+        let routes = ops::routes(self).merge(doors::routes(self)?);
+        Ok(metrics::with_recorder(|recorder| routes.measured(recorder)))
+    }
+
+    /// Every route of the public listener, for the tests that try each of them.
+    ///
+    /// # Errors
+    /// As [`App::router`].
+    pub fn route_specs(&self) -> Result<Vec<RouteSpec>, Error> {
+        Ok(self.routes()?.specs().to_vec())
+    }
+
+    /// The router of the public listener: every door, health and metrics, within the front.
+    ///
+    /// # Errors
+    /// Those of a door that cannot be made.
+    pub fn router(&self) -> Result<axum::Router, Error> {
+        let proxies: Vec<String> = self.config.trusted_proxies.iter().map(ToString::to_string).collect();
+        let proxies = TrustedProxies::parse(&proxies, self.config.forwarded_by)
+            .map_err(|error| Error::Setup(error.to_string()))?;
+        let front = Front::new(&self.world, self.public_url.url(), proxies);
+        Ok(front.wrap(self.routes()?.into_router()))
+    }
+
+    /// Serves on `listener` until `shutdown` is ready; then finishes the open requests and the jobs.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the listener of metrics cannot be bound; those of [`App::router`].
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let router = self.router()?;
+        let (stop, stopped) = watch::channel(false);
+        let wait = |mut stopped: watch::Receiver<bool>| async move {
+            // The sender lives until the end of this function.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let metrics = match self.config.metrics_listen {
+            Some(address) => {
+                let failed =
+                    |source| Error::Io { what: "the address of metrics_listen cannot be bound", source };
+                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                let router = ops::metrics_routes(&self).into_router();
+                Some(tokio::spawn(keyreeve_http::serve::serve(listener, router, wait(stopped.clone()))))
+            }
+            None => None,
+        };
+        #[cfg(unix)]
+        let control = self.control(wait(stopped.clone()));
+        let jobs = Jobs::start(&self);
+        keyreeve_http::serve::serve(listener, router, shutdown).await;
+        stop.send_replace(true);
+        jobs.stop().await;
+        #[cfg(unix)]
+        if let Some(control) = control {
+            let _ = control.await;
+        }
+        if let Some(metrics) = metrics {
+            let _ = metrics.await;
+        }
+        Ok(())
+    }
+
+    /// Takes commands through the data directory's socket, where this process alone has the database.
+    #[cfg(unix)]
+    fn control(
+        &self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<tokio::task::JoinHandle<()>> {
+        use crate::cli::remote::Control;
+        if self.store.engine() != keyreeve_store::Engine::Sqlite {
+            return None;
+        }
+        match Control::listen(&self.config.data_dir) {
+            Ok(control) => Some(tokio::spawn(control.serve(self.clone(), stop))),
+            Err(error) => {
+                let dir = self.config.data_dir.display();
+                tracing::warn!(%error, data_dir = %dir, "commands that change something must wait until this server stops");
+                None
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "App({}, {})", self.public_url, self.store.engine())
+    }
+}
+
+/// Where the database of this configuration is.
+#[must_use]
+pub fn location(config: &Config) -> Location {
+    match &config.database_url {
+        Some(url) => Location::Postgres(url.expose().to_owned()),
+        None => Location::SqliteFile(data_dir::database(&config.data_dir)),
+    }
+}
+
+fn store_options(config: &Config, purpose: Purpose) -> Options {
+    let location = location(config);
+    // A command never brings the tables of a cluster up to date under its running nodes.
+    let exclusive = match purpose {
+        Purpose::Serve => true,
+        Purpose::Command => matches!(location, Location::SqliteFile(_)),
+        Purpose::Inspect => false,
+    };
+    let mut options = Options { exclusive, ..Options::new(location) };
+    if let Some(connections) = config.database_connections {
+        (options.read_connections, options.write_connections) = match config.database_url {
+            Some(_) => (connections.div_ceil(4), connections),
+            None => (connections, 1),
+        };
+    }
+    options
+}
+
+fn identity_options(config: &Config) -> IdentityOptions {
+    let hashing = &config.hashing;
+    let policy = HashPolicy {
+        memory_kib: hashing.memory_kib,
+        iterations: hashing.iterations,
+        parallelism: hashing.parallelism,
+    };
+    let usual = PoolSize::default();
+    let hash_pool = match hashing.workers {
+        // As many may wait for each worker as usual.
+        Some(workers) => {
+            PoolSize { workers, queue: workers.saturating_mul(usual.queue / usual.workers.max(1)) }
+        }
+        None => usual,
+    };
+    IdentityOptions { hash_policy: policy, hash_pool }
+}
+
+fn check_exists(config: &Config) -> Result<(), Error> {
+    let database = data_dir::database(&config.data_dir);
+    if config.database_url.is_none() && !database.exists() {
+        return Err(Error::NotSetUp(format!(
+            "there is no installation in {}; `keyreeve serve` or `keyreeve init` creates one, --data-dir names another",
+            config.data_dir.display()
+        )));
+    }
+    Ok(())
+}

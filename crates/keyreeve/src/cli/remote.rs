@@ -1,0 +1,202 @@
+//! Commands beside a running server.
+//!
+//! One process at a time may write the SQLite database, because a server trusts what it holds in memory. So when the
+//! server runs, a command is handed to it: it listens on a socket in the data directory, which only the directory's
+//! owner can reach, runs the command as its own, and sends back what there is to print. A command is one line of JSON,
+//! so is the answer.
+
+use super::args::{Cli, Command};
+use super::exit::{Exit, Failure, Output};
+use super::input::Input;
+use super::run;
+use crate::{App, data_dir};
+use clap::Parser as _;
+use keyreeve_crypto::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+/// The longest command, in bytes: a set of public keys fits many times over.
+const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
+/// The longest answer, in bytes.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+/// How long a caller may take to say what it wants.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Commands that run at the same time; more wait.
+const CONCURRENT: usize = 4;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// Both sides must be the same version: the command line is the protocol.
+    version: String,
+    arguments: Vec<String>,
+    /// The caller's working directory, to which its paths are relative.
+    directory: PathBuf,
+    secret: Option<String>,
+    file: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    exit: Exit,
+    text: String,
+    json: Value,
+    /// The sentence of a failure; then `text` and `json` are empty.
+    failure: Option<String>,
+}
+
+/// Hands a command to the server that runs on this data directory.
+///
+/// # Errors
+/// `None` inside when no server listens there; else what the command failed with.
+pub async fn call(dir: &Path, arguments: &[OsString], input: &Input) -> Result<Option<Output>, Failure> {
+    let path = data_dir::socket(dir);
+    let Ok(mut stream) = UnixStream::connect(&path).await else { return Ok(None) };
+    let arguments = arguments
+        .iter()
+        .map(|argument| argument.to_str().map(str::to_owned))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| Failure::usage("the command line is not UTF-8"))?;
+    let request = Request {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        arguments,
+        directory: input.directory.clone(),
+        secret: input.secret.as_ref().map(|secret| secret.expose().to_owned()),
+        file: input.file.clone(),
+    };
+    let failed = |error: io::Error| {
+        Failure::new(
+            Exit::Unavailable,
+            format!("the running server did not answer on {}: {error}", path.display()),
+        )
+    };
+    let line = Zeroizing::new(serde_json::to_vec(&request).map_err(|error| failed(error.into()))?);
+    drop(request.secret.map(Zeroizing::new));
+    stream.write_all(&line).await.map_err(failed)?;
+    stream.shutdown().await.map_err(failed)?;
+    let mut answer = Zeroizing::new(Vec::new());
+    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await.map_err(failed)?;
+    let answer: Answer = serde_json::from_slice(&answer).map_err(|error| failed(error.into()))?;
+    match answer.failure {
+        Some(message) => Err(Failure::new(answer.exit, message)),
+        None => Ok(Some(Output { text: answer.text, json: answer.json, exit: answer.exit })),
+    }
+}
+
+/// The listening side. The socket is removed when it is dropped.
+#[derive(Debug)]
+pub struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Control {
+    /// Listens in the data directory. The caller holds the directory's lock, so a socket that is there is a dead
+    /// server's.
+    ///
+    /// # Errors
+    /// Those of the operating system; most likely that the path is too long for a socket.
+    pub fn listen(dir: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = data_dir::socket(dir);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        let control = Self { listener, path };
+        std::fs::set_permissions(&control.path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(control)
+    }
+
+    /// Answers commands until `stop` is ready; one that is being answered then is still finished.
+    pub async fn serve(self, app: App, stop: impl Future<Output = ()>) {
+        let slots = std::sync::Arc::new(Semaphore::new(CONCURRENT));
+        let mut running = tokio::task::JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            while running.try_join_next().is_some() {}
+            match accepted {
+                Ok((stream, _)) => {
+                    let (app, slots) = (app.clone(), slots.clone());
+                    running.spawn(async move {
+                        let _slot = slots.acquire_owned().await;
+                        if let Err(error) = answer(&app, stream).await {
+                            tracing::warn!(%error, "a command could not be answered");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the command socket failed");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+async fn answer(app: &App, mut stream: UnixStream) -> io::Result<()> {
+    // The directory is closed to others already; this holds even where somebody opened it.
+    let own = std::fs::metadata(&app.config.data_dir).map(|dir| std::os::unix::fs::MetadataExt::uid(&dir))?;
+    let caller = stream.peer_cred()?.uid();
+    if caller != own && caller != 0 {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the caller is another user"));
+    }
+    let mut line = Zeroizing::new(Vec::with_capacity(4096));
+    let mut reading = (&mut stream).take(MAX_REQUEST_BYTES);
+    tokio::time::timeout(REQUEST_TIME, reading.read_to_end(&mut line)).await??;
+    let answer = match execute(app, &line).await {
+        Ok(output) => Answer { exit: output.exit, text: output.text, json: output.json, failure: None },
+        Err(failure) => Answer {
+            exit: failure.exit,
+            text: String::new(),
+            json: Value::Null,
+            failure: Some(failure.message),
+        },
+    };
+    let answer = Zeroizing::new(serde_json::to_vec(&answer)?);
+    stream.write_all(&answer).await?;
+    stream.shutdown().await
+}
+
+async fn execute(app: &App, line: &[u8]) -> Result<Output, Failure> {
+    let request: Request = serde_json::from_slice(line).map_err(|_| {
+        Failure::usage("the running server does not understand this command; is it another version?")
+    })?;
+    let (ours, theirs) = (env!("CARGO_PKG_VERSION"), &request.version);
+    if theirs != ours {
+        let message = format!("the running server is version {ours}, this command is {theirs}; use the same");
+        return Err(Failure::new(Exit::Unavailable, message));
+    }
+    let name = std::iter::once("keyreeve".to_owned());
+    let cli = Cli::try_parse_from(name.chain(request.arguments))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let input =
+        Input { secret: request.secret.map(Secret::from), file: request.file, directory: request.directory };
+    match cli.command {
+        Command::Serve | Command::Init | Command::Config(_) | Command::Doctor => {
+            Err(Failure::usage("this command is not one for a running server"))
+        }
+        command => run::run(app, &command, input).await,
+    }
+}

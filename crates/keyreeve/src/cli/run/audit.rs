@@ -1,0 +1,196 @@
+//! `keyreeve audit …`
+
+use super::{shown, tenant, within};
+use crate::App;
+use crate::cli::args::AuditCommand;
+use crate::cli::exit::{Exit, Failure, Output, table};
+use keyreeve_audit::{Entry, Head, Report, Verdict};
+use keyreeve_identity::Tenant;
+use keyreeve_store::Tx;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(super) async fn run(app: &App, command: &AuditCommand) -> Result<Output, Failure> {
+    match command {
+        AuditCommand::Verify { tenant: Some(slug), expect } => {
+            let expected = expect.as_deref().map(head).transpose()?;
+            let tenant = tenant(app, slug).await?;
+            let report = verify(app, &tenant, expected).await?;
+            Ok(verdicts(&[(tenant.slug.clone(), report)]))
+        }
+        AuditCommand::Verify { tenant: None, .. } => verify_all(app).await,
+        AuditCommand::Seal => seal(app).await,
+        AuditCommand::List { tenant, after, limit } => {
+            let tenant = within(app, tenant).await?.id;
+            let (after, limit) = (*after, *limit);
+            let entries = app
+                .store
+                .scan(async move |tx: &mut Tx<'_>| keyreeve_audit::list(tx, tenant, after, limit).await)
+                .await?;
+            list(&entries)
+        }
+    }
+}
+
+async fn seal(app: &App) -> Result<Output, Failure> {
+    let mut sealed = 0_usize;
+    loop {
+        let batch = app.store.write(async |tx: &mut Tx<'_>| keyreeve_audit::seal(tx).await).await?;
+        if batch == 0 {
+            return Ok(Output::new(format!("{sealed} entries were chained."), json!({"sealed": sealed})));
+        }
+        sealed += batch;
+    }
+}
+
+/// `SEQ:HASH` as `audit verify` prints it.
+fn head(text: &str) -> Result<Head, Failure> {
+    let wrong =
+        || Failure::usage(format!("{text:?} is not a head; give SEQ:HASH as `audit verify` printed it"));
+    let (seq, hex) = text.split_once(':').ok_or_else(wrong)?;
+    let digits: Option<Vec<u8>> =
+        hex.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let digits = digits.filter(|digits| digits.len() == 64).ok_or_else(wrong)?;
+    let hash =
+        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect();
+    Ok(Head { seq: seq.parse().map_err(|_| wrong())?, hash })
+}
+
+pub(crate) async fn verify(app: &App, tenant: &Tenant, expected: Option<Head>) -> Result<Report, Failure> {
+    let (tenant, expected) = (tenant.id, Arc::new(expected));
+    Ok(app
+        .store
+        .scan(async move |tx: &mut Tx<'_>| {
+            keyreeve_audit::verify(tx, tenant, expected.as_ref().as_ref()).await
+        })
+        .await?)
+}
+
+async fn verify_all(app: &App) -> Result<Output, Failure> {
+    let mut reports = Vec::new();
+    let mut after = None;
+    loop {
+        let page = app.identity.tenants().list(after, 500).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for tenant in &page {
+            reports.push((tenant.slug.clone(), verify(app, tenant, None).await?));
+        }
+    }
+    Ok(verdicts(&reports))
+}
+
+/// What a verdict means, as a sentence.
+pub(crate) fn sentence(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Intact => "intact".to_owned(),
+        Verdict::Missing { seq } => format!("BROKEN: entry {seq} was removed"),
+        Verdict::Altered { seq } => format!("BROKEN: entry {seq} was changed"),
+        Verdict::HeadDiffers { recorded } => {
+            format!("BROKEN: the end was cut off or replaced; the log should have {recorded} entries")
+        }
+        Verdict::NotTheExpected { seq } => {
+            format!(
+                "BROKEN: the log does not pass through the head that was noted at entry {seq}; it was rewritten"
+            )
+        }
+    }
+}
+
+const fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Intact => "intact",
+        Verdict::Missing { .. } => "missing",
+        Verdict::Altered { .. } => "altered",
+        Verdict::HeadDiffers { .. } => "head_differs",
+        Verdict::NotTheExpected { .. } => "not_the_expected",
+    }
+}
+
+fn verdicts(reports: &[(String, Report)]) -> Output {
+    let intact = reports.iter().all(|(_, report)| report.verdict == Verdict::Intact);
+    let rows: Vec<_> = reports
+        .iter()
+        .map(|(slug, report)| {
+            vec![slug.clone(), report.checked.to_string(), sentence(&report.verdict), report.head.to_string()]
+        })
+        .collect();
+    let json: Vec<_> = reports
+        .iter()
+        .map(|(slug, report)| {
+            let seq = match report.verdict {
+                Verdict::Missing { seq } | Verdict::Altered { seq } | Verdict::NotTheExpected { seq } => {
+                    Some(seq)
+                }
+                Verdict::Intact | Verdict::HeadDiffers { .. } => None,
+            };
+            json!({
+                "tenant": slug,
+                "verdict": word(&report.verdict),
+                "seq": seq,
+                "checked": report.checked,
+                "waiting": report.waiting,
+                "head": report.head.to_string(),
+            })
+        })
+        .collect();
+    let output = Output::new(
+        table(&["TENANT", "ENTRIES", "CHAIN", "HEAD"], &rows),
+        json!({"intact": intact, "tenants": json}),
+    );
+    if intact { output } else { output.exit(Exit::Refused) }
+}
+
+fn list(entries: &[Entry]) -> Result<Output, Failure> {
+    let rows: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let pair = |kind: &str, id: Option<&String>| match id {
+                Some(id) => format!("{kind} {id}"),
+                None => kind.to_owned(),
+            };
+            vec![
+                entry.seq.map(|seq| seq.to_string()).unwrap_or_default(),
+                entry.at.to_string(),
+                pair(&entry.actor_kind, entry.actor_id.as_ref()),
+                entry.action.clone(),
+                entry
+                    .target_kind
+                    .as_deref()
+                    .map(|kind| pair(kind, entry.target_id.as_ref()))
+                    .unwrap_or_default(),
+                entry
+                    .reason
+                    .as_ref()
+                    .map_or_else(|| entry.outcome.clone(), |why| format!("{}: {why}", entry.outcome)),
+                entry.address.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let mut json = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let mut value = shown(entry)?;
+        // Kept as text in the log; read back as what it is.
+        if let (Value::Object(fields), Some(detail)) = (&mut value, &entry.detail) {
+            fields
+                .insert("detail".to_owned(), serde_json::from_str(detail).unwrap_or_else(|_| json!(detail)));
+        }
+        json.push(value);
+    }
+    let headings = ["NO", "WHEN", "WHO", "WHAT", "TO WHAT", "OUTCOME", "FROM"];
+    Ok(Output::new(table(&headings, &rows), Value::Array(json)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_reads_back_what_it_prints() {
+        let noted = Head { seq: 12, hash: (0..32).collect() };
+        assert_eq!(head(&noted.to_string()).unwrap(), noted);
+        for bad in ["", "12", "12:", "12:abcd", "x:00", &format!("12:{}", "g".repeat(64))] {
+            assert_eq!(head(bad).unwrap_err().exit, Exit::Usage, "{bad}");
+        }
+    }
+}

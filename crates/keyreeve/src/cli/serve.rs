@@ -1,0 +1,148 @@
+//! `keyreeve serve`
+
+use super::exit::{Exit, Failure};
+use super::{LOCK_PATIENCE, system_world};
+use crate::config::Config;
+use crate::first_start::FirstStart;
+use crate::{App, Error, Purpose};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+/// The upper bounds of the latency histograms, in seconds.
+const BUCKETS_S: [f64; 14] =
+    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+pub(super) fn run(config: Config, json: bool) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("keyreeve")
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    runtime.block_on(Box::pin(serve(config, json)))
+}
+
+async fn serve(mut config: Config, json: bool) -> Result<(), Failure> {
+    let shutdown = shutdown_signal()?;
+    let metrics = recorder();
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let message = format!("{} cannot be bound: {error}. --listen chooses another address", config.listen);
+        Failure::new(Exit::Unavailable, message)
+    })?;
+    // Known only now where any free port was asked for; links and issuers are made from it.
+    if let Ok(bound) = listener.local_addr() {
+        config.listen = bound;
+    }
+    for name in config.unknown_environment() {
+        tracing::warn!(variable = %name, "there is no such setting; the variable has no effect");
+    }
+    if !config.has_public_url() && config.listen.ip().is_unspecified() {
+        tracing::warn!("public_url is not set: links and issuers name this machine only");
+    }
+    let app = open(config, metrics).await?;
+    let first = app.first_start().await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = %app.config.listen,
+        public_url = %app.public_url,
+        engine = %app.store.engine(),
+        "serving"
+    );
+    announce(&app, first, json);
+    app.serve(listener, shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens the installation; waits for a moment while a command has it.
+async fn open(config: Config, metrics: Option<PrometheusHandle>) -> Result<App, Error> {
+    let (config, started) = (Arc::new(config), Instant::now());
+    loop {
+        match App::open_for(Purpose::Serve, config.clone(), system_world(), metrics.clone()).await {
+            Err(Error::Store(keyreeve_store::Error::InUse { .. })) if started.elapsed() < LOCK_PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// The process's recorder of metrics; absent where something else installed one before.
+fn recorder() -> Option<PrometheusHandle> {
+    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS_S).ok()?;
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok()?;
+    metrics::with_recorder(|recorder| keyreeve_http::metrics::describe(recorder));
+    Some(handle)
+}
+
+/// Ready at the first SIGTERM or Ctrl-C. A second one ends the process at once.
+fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Failed, format!("signals cannot be awaited: {error}"));
+    #[cfg(unix)]
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
+    #[cfg(unix)]
+    let mut interrupt =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        #[cfg(unix)]
+        {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: open requests are finished; a second signal stops at once");
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                std::process::exit(Exit::Failed as i32);
+            });
+        }
+        #[cfg(not(unix))]
+        drop(tokio::signal::ctrl_c().await.map_err(failed));
+    })
+}
+
+/// Says where to sign in; the first time, also who as. This is the only place where the one-time password is ever seen.
+fn announce(app: &App, first: Option<FirstStart>, json: bool) {
+    let sign_in = format!("{}/", app.public_url);
+    let text = if json {
+        let first = first.map(|first| {
+            json!({
+                "username": first.username,
+                "one_time_password": first.one_time_password.as_ref().map(|password| password.expose()),
+            })
+        });
+        json!({"url": sign_in, "data_dir": app.config.data_dir, "first_start": first}).to_string()
+    } else {
+        banner(app, &sign_in, first.as_ref(), std::io::stdout().is_terminal())
+    };
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
+}
+
+fn banner(app: &App, sign_in: &str, first: Option<&FirstStart>, colours: bool) -> String {
+    let (strong, faint, plain) = if colours { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+    let line = |name: &str, value: &str| format!("  {faint}{name:<10}{plain}{value}\n");
+    let mut text = format!("\n  {strong}Keyreeve{plain} {}\n\n", env!("CARGO_PKG_VERSION"));
+    text += &line("Sign in", &format!("{strong}{sign_in}{plain}"));
+    if let Some(first) = first {
+        text += &line("User name", &format!("{strong}{}{plain}", first.username));
+        if let Some(password) = &first.one_time_password {
+            text += &line("Password", &format!("{strong}{}{plain}", password.expose()));
+            text += &line("", "valid once, shown this once: you choose your own at the first sign-in");
+        }
+    }
+    text += "\n";
+    let dir = std::path::absolute(&app.config.data_dir).unwrap_or_else(|_| app.config.data_dir.clone());
+    text += &line("Data", &dir.display().to_string());
+    text += &line("Stop", "Ctrl-C");
+    text
+}

@@ -1,0 +1,177 @@
+//! Work that no request waits for. Each job does a bounded piece of work, survives its errors (logged, with a growing
+//! pause), and ends with the server.
+//!
+//! To add a job: a function that does one round, and a line in [`Jobs::start`].
+
+use crate::App;
+use keyreeve_store::{Engine, Tx};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Tenants that are looked at between two reads.
+const TENANTS_PER_PAGE: u16 = 100;
+
+/// How a round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// Nothing more to do for now.
+    Done,
+    /// It stopped at its bound; go on at once.
+    More,
+}
+
+type RoundResult = Result<Round, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The running jobs of one server.
+#[derive(Debug)]
+pub struct Jobs {
+    running: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Jobs {
+    /// Starts every job that this server needs.
+    #[must_use]
+    pub fn start(app: &App) -> Self {
+        let mut jobs = Self { running: JoinSet::new(), stop: watch::Sender::new(false) };
+        if app.store.engine() == Engine::Postgres {
+            // On SQLite the chain is closed within each commit.
+            jobs.spawn(app, "audit-seal", Duration::from_millis(250), seal_audit);
+        }
+        jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);
+        jobs.spawn(app, "prune", Duration::from_secs(300), prune);
+        if let Some(recorder) = app.metrics().cloned() {
+            jobs.spawn(app, "metrics", Duration::from_secs(5), move |_| upkeep(recorder.clone()));
+        }
+        jobs
+    }
+
+    fn spawn<F>(
+        &mut self,
+        app: &App,
+        name: &'static str,
+        every: Duration,
+        round: impl Fn(App) -> F + Send + 'static,
+    ) where
+        F: Future<Output = RoundResult> + Send,
+    {
+        let (app, mut stop) = (app.clone(), self.stop.subscribe());
+        self.running.spawn(async move {
+            let mut failures = 0_u32;
+            loop {
+                let ended = round(app.clone()).await;
+                let pause = pause(every, ended.as_ref().ok().copied(), &mut failures);
+                if let Err(error) = ended {
+                    metrics::counter!("keyreeve_job_failures_total", "job" => name).increment(1);
+                    tracing::warn!(job = name, error = %error, failures, "a background job failed; it goes on later");
+                }
+                // Between two rounds only: a round is never cut.
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        });
+    }
+
+    /// Ends the jobs, each after the round that it is in.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
+/// The pause after a round: none when there is more to do, growing while it fails.
+fn pause(every: Duration, ended: Option<Round>, failures: &mut u32) -> Duration {
+    match ended {
+        Some(Round::More) => {
+            *failures = 0;
+            Duration::ZERO
+        }
+        Some(Round::Done) => {
+            *failures = 0;
+            every
+        }
+        None => {
+            *failures = failures.saturating_add(1);
+            let grown = every.saturating_mul(1_u32.checked_shl(*failures).unwrap_or(u32::MAX));
+            grown.clamp(every, LONGEST_PAUSE.max(every))
+        }
+    }
+}
+
+async fn seal_audit(app: App) -> RoundResult {
+    let sealed = app.store.write(async |tx: &mut Tx<'_>| keyreeve_audit::seal(tx).await).await;
+    match sealed {
+        Ok(0) => Ok(Round::Done),
+        Ok(_) => Ok(Round::More),
+        // Another node is at it.
+        Err(keyreeve_store::Error::Conflict { .. }) => Ok(Round::Done),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Cares for the signing keys of every tenant. One tenant's trouble is not another's.
+async fn maintain_keys(app: App) -> RoundResult {
+    let mut after = None;
+    let mut first_failure = None;
+    loop {
+        let page = app.identity.tenants().list(after, TENANTS_PER_PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for tenant in page.iter().filter(|tenant| tenant.is_active()) {
+            if let Err(error) = app.tokens.keys().maintain(tenant.id).await {
+                tracing::warn!(tenant = %tenant.slug, %error, "the signing keys could not be cared for");
+                first_failure.get_or_insert(error);
+            }
+        }
+    }
+    first_failure.map_or(Ok(Round::Done), |error| Err(error.into()))
+}
+
+/// Forgets what has expired: announced changes, sessions, counters of attempts, codes, grants, used assertions.
+async fn prune(app: App) -> RoundResult {
+    let pruned = [
+        ("changes", app.store.prune_changes().await.map_err(crate::Error::from)?),
+        ("sessions", app.identity.sessions().prune().await?),
+        ("counters", app.identity.admission().prune().await?),
+        ("tokens", app.tokens.prune().await?),
+    ];
+    for (what, rows) in pruned {
+        if rows > 0 {
+            metrics::counter!("keyreeve_pruned_rows_total", "kind" => what).increment(rows);
+            tracing::debug!(what, rows, "expired rows were forgotten");
+        }
+    }
+    Ok(Round::Done)
+}
+
+async fn upkeep(recorder: PrometheusHandle) -> RoundResult {
+    recorder.run_upkeep();
+    Ok(Round::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_failures_and_end_with_a_success() {
+        let (every, mut failures) = (Duration::from_secs(10), 0);
+        assert_eq!(pause(every, Some(Round::More), &mut failures), Duration::ZERO);
+        assert_eq!(pause(every, None, &mut failures), Duration::from_secs(20));
+        assert_eq!(pause(every, None, &mut failures), Duration::from_secs(40));
+        for _ in 0..100 {
+            assert!(pause(every, None, &mut failures) <= LONGEST_PAUSE);
+        }
+        assert_eq!(pause(every, Some(Round::Done), &mut failures), every);
+        assert_eq!(pause(every, None, &mut failures), Duration::from_secs(20));
+        let rare = Duration::from_secs(600);
+        assert_eq!(pause(rare, None, &mut failures), rare, "never sooner than a success would");
+    }
+}
