@@ -91,7 +91,7 @@ CREATE TABLE session (
     user_agent {text},
     ended_at {time}
 ) {strict};
-CREATE INDEX session_user ON session (user_id, id);
+CREATE INDEX session_of_user ON session (user_id, id);
 CREATE INDEX session_expiry ON session (expires_at);
 
 CREATE TABLE throttle (
@@ -150,6 +150,10 @@ statements! {
     pub(crate) USER_BY_ID = "SELECT id, tenant_id, username, email, email_verified, given_name, family_name, display_name, \
         phone_number, locale, zoneinfo, attributes, enabled, locked, must_change_password, archived_at, created_at, \
         updated_at, version FROM user_account WHERE tenant_id = $1 AND id = $2";
+    /// One user, held until the transaction ends: what follows depends on the state that it read.
+    pub(crate) HOLD_USER = "SELECT id, tenant_id, username, email, email_verified, given_name, family_name, display_name, \
+        phone_number, locale, zoneinfo, attributes, enabled, locked, must_change_password, archived_at, created_at, \
+        updated_at, version FROM user_account WHERE tenant_id = $1 AND id = $2 {for_update}";
     /// The user whom an identifier names.
     pub(crate) USER_BY_IDENTIFIER = "SELECT u.id, u.tenant_id, u.username, u.email, u.email_verified, u.given_name, \
         u.family_name, u.display_name, u.phone_number, u.locale, u.zoneinfo, u.attributes, u.enabled, u.locked, \
@@ -233,11 +237,8 @@ statements! {
 
     // ── admission ──
 
-    /// The state by which a password's owner is admitted.
-    pub(crate) PASSWORD_STATE = "SELECT t.enabled, t.archived_at, u.enabled, u.archived_at, u.locked, \
-        u.must_change_password, u.version, p.version, p.changed_at \
-        FROM user_account u JOIN tenant t ON t.id = u.tenant_id LEFT JOIN user_password p ON p.user_id = u.id \
-        WHERE u.tenant_id = $1 AND u.id = $2";
+    /// The state of a password.
+    pub(crate) PASSWORD_STATE = "SELECT version, changed_at FROM user_password WHERE user_id = $1";
     /// The state by which the owner of a redeemed code or refresh token is admitted.
     pub(crate) REDEEM_STATE = "SELECT t.enabled, t.archived_at, u.enabled, u.archived_at, u.locked, \
         u.must_change_password, u.version, s.ended_at, s.expires_at, s.idle_expires_at, s.last_seen_at \

@@ -166,7 +166,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] for the tenant; [`Error::MasterKey`] when the master key is the wrong one.
-    pub async fn sealer(&self, tenant: TenantId) -> Result<Arc<Sealer>, Error> {
+    pub async fn sealer(self, tenant: TenantId) -> Result<Arc<Sealer>, Error> {
         let keys = Keys(self.0);
         self.0.caches().sealers.get_with(tenant, &tenant, || keys.load(tenant)).await
     }
@@ -175,7 +175,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// Those of [`Tenants::sealer`] and [`Error::Seal`].
-    pub async fn seal(&self, tenant: TenantId, parts: &[&[u8]], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+    pub async fn seal(self, tenant: TenantId, parts: &[&[u8]], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
         self.sealer(tenant).await?.seal(parts, plaintext)
     }
 
@@ -183,7 +183,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// Those of [`Tenants::sealer`] and [`Error::Seal`].
-    pub async fn open(&self, tenant: TenantId, parts: &[&[u8]], sealed: &[u8]) -> Result<SecretBytes, Error> {
+    pub async fn open(self, tenant: TenantId, parts: &[&[u8]], sealed: &[u8]) -> Result<SecretBytes, Error> {
         self.sealer(tenant).await?.open(parts, sealed)
     }
 
@@ -192,7 +192,7 @@ impl Tenants<'_> {
     /// # Errors
     /// Those of [`Tenants::sealer`] and [`Error::Seal`].
     pub async fn seal_text(
-        &self,
+        self,
         tenant: TenantId,
         parts: &[&[u8]],
         plaintext: &[u8],
@@ -205,7 +205,7 @@ impl Tenants<'_> {
     /// # Errors
     /// Those of [`Tenants::sealer`] and [`Error::Seal`].
     pub async fn open_text(
-        &self,
+        self,
         tenant: TenantId,
         parts: &[&[u8]],
         sealed: &str,
@@ -217,7 +217,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] for the tenant; those of the store.
-    pub async fn rotate_data_key(&self, tenant: TenantId, cause: &Cause) -> Result<(), Error> {
+    pub async fn rotate_data_key(self, tenant: TenantId, cause: &Cause) -> Result<(), Error> {
         self.get(tenant).await?;
         let key = Keys(self.0).generate(tenant)?;
         let (identity, cause) = (self.0.clone(), cause.clone());
@@ -239,7 +239,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// [`Error::MasterKey`] for a data key that no key of the ring opens; those of the store.
-    pub async fn rewrap(&self, ring: MasterKeyring, cause: &Cause) -> Result<u64, Error> {
+    pub async fn rewrap(self, ring: MasterKeyring, cause: &Cause) -> Result<u64, Error> {
         self.0.master().exchange(ring);
         let mut after = (TenantId::from_uuid(Uuid::nil()), Uuid::nil());
         let mut total = 0_u64;
@@ -262,7 +262,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// [`Error::MasterKey`] for the first that does not open; those of the store.
-    pub async fn check_master_key(&self) -> Result<(), Error> {
+    pub async fn check_master_key(self) -> Result<(), Error> {
         let mut after = (TenantId::from_uuid(Uuid::nil()), Uuid::nil());
         loop {
             let (identity, from) = (self.0.clone(), after);

@@ -259,12 +259,12 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn live(&self, tenant: TenantId, id: SessionId) -> Result<Option<Arc<Session>>, Error> {
+    pub async fn live(self, tenant: TenantId, id: SessionId) -> Result<Option<Arc<Session>>, Error> {
         let now = self.0.world().now();
         Ok(self.by_id(tenant, id).await?.filter(|session| session.is_live(now)))
     }
 
-    pub(crate) async fn by_id(&self, tenant: TenantId, id: SessionId) -> Result<Option<Arc<Session>>, Error> {
+    pub(crate) async fn by_id(self, tenant: TenantId, id: SessionId) -> Result<Option<Arc<Session>>, Error> {
         let store = self.0.store();
         self.0
             .caches()
@@ -282,7 +282,7 @@ impl Sessions<'_> {
 
     /// The live session of a cookie.
     pub(crate) async fn of_cookie(
-        &self,
+        self,
         tenant: TenantId,
         cookie: &str,
     ) -> Result<Option<Arc<Session>>, Error> {
@@ -310,7 +310,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn list(&self, tenant: TenantId, user: UserId) -> Result<Vec<Session>, Error> {
+    pub async fn list(self, tenant: TenantId, user: UserId) -> Result<Vec<Session>, Error> {
         let now = self.0.world().now();
         let found = self
             .0
@@ -329,7 +329,7 @@ impl Sessions<'_> {
     /// # Errors
     /// Those of the store.
     pub async fn end(
-        &self,
+        self,
         tenant: TenantId,
         user: UserId,
         session: SessionId,
@@ -345,7 +345,7 @@ impl Sessions<'_> {
     /// # Errors
     /// Those of the store.
     pub async fn end_all(
-        &self,
+        self,
         tenant: TenantId,
         user: UserId,
         except: Option<SessionId>,
@@ -363,7 +363,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn prune(&self) -> Result<u64, Error> {
+    pub async fn prune(self) -> Result<u64, Error> {
         let before = self.0.world().now().minus(KEPT_AFTER_END);
         let mut pruned = 0_u64;
         loop {

@@ -96,7 +96,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for the slug, the name or a setting; [`Error::Taken`] when the slug was ever used.
-    pub async fn create(&self, new: NewTenant, cause: &Cause) -> Result<Arc<Tenant>, Error> {
+    pub async fn create(self, new: NewTenant, cause: &Cause) -> Result<Arc<Tenant>, Error> {
         check_slug(&new.slug)?;
         check_name(&new.name)?;
         new.settings.validate()?;
@@ -147,7 +147,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn by_id(&self, id: TenantId) -> Result<Option<Arc<Tenant>>, Error> {
+    pub async fn by_id(self, id: TenantId) -> Result<Option<Arc<Tenant>>, Error> {
         let store = self.0.store();
         self.0
             .caches()
@@ -167,7 +167,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn get(&self, id: TenantId) -> Result<Arc<Tenant>, Error> {
+    pub async fn get(self, id: TenantId) -> Result<Arc<Tenant>, Error> {
         self.by_id(id).await?.ok_or(Error::NotFound("tenant"))
     }
 
@@ -175,7 +175,7 @@ impl Tenants<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn by_slug(&self, slug: &str) -> Result<Option<Arc<Tenant>>, Error> {
+    pub async fn by_slug(self, slug: &str) -> Result<Option<Arc<Tenant>>, Error> {
         if check_slug(slug).is_err() {
             return Ok(None);
         }
@@ -197,11 +197,25 @@ impl Tenants<'_> {
         self.by_id(id).await
     }
 
+    /// The active tenant that a path names: the default tenant where it names none. The default tenant is not found under
+    /// its slug, so that each tenant has one issuer and one address.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn at_path(self, name: Option<&str>) -> Result<Option<Arc<Tenant>>, Error> {
+        let slug = match name {
+            Some(DEFAULT_SLUG) => return Ok(None),
+            Some(slug) => slug,
+            None => DEFAULT_SLUG,
+        };
+        Ok(self.by_slug(slug).await?.filter(|tenant| tenant.is_active()))
+    }
+
     /// A page of tenants in the order of their making, those after `after`; at most 500.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn list(&self, after: Option<TenantId>, limit: u16) -> Result<Vec<Tenant>, Error> {
+    pub async fn list(self, after: Option<TenantId>, limit: u16) -> Result<Vec<Tenant>, Error> {
         let after = after.unwrap_or(TenantId::from_uuid(uuid::Uuid::nil()));
         let limit = i64::from(limit.clamp(1, MAX_PAGE));
         self.0
@@ -217,7 +231,7 @@ impl Tenants<'_> {
     /// # Errors
     /// [`Error::NotFound`], [`Error::VersionConflict`], [`Error::Invalid`] for a value or for a tenant that is archived.
     pub async fn update(
-        &self,
+        self,
         id: TenantId,
         version: i64,
         patch: TenantPatch,

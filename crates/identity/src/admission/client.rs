@@ -56,7 +56,7 @@ impl Admission<'_> {
     /// # Errors
     /// [`Error::NotFound`] for the tenant; those of the store.
     pub async fn client_attempt(
-        &self,
+        self,
         tenant: TenantId,
         client_key: &str,
         origin: &Origin,
@@ -90,7 +90,7 @@ impl Admission<'_> {
         }
     }
 
-    async fn client_standing(&self, tenant: TenantId, counter: &Counter) -> Result<Option<Standing>, Error> {
+    async fn client_standing(self, tenant: TenantId, counter: &Counter) -> Result<Option<Standing>, Error> {
         let (store, counter) = (self.0.store(), *counter);
         self.0
             .caches()
@@ -156,6 +156,7 @@ impl ClientAttempt {
                     let added = throttle::add(tx, tenant, counter, &policy, world.now()).await?;
                     tx.changed(Some(tenant), TOPIC, &CounterKey(counter.key).to_string()).await?;
                     if matches!(added, Added::NowBlocked) {
+                        (event.actor, event.outcome, event.reason) = (Actor::System, Outcome::Success, None);
                         event.action = "throttle.lock";
                         event.detail = json!({"scope": counter.scope.text()});
                         keyreeve_audit::record(tx, &world, &event).await?;

@@ -31,7 +31,7 @@ impl Device {
 
 impl Admission<'_> {
     /// A cookie for the browser in which `user` has just signed in.
-    pub(super) async fn seal_device(&self, tenant: TenantId, user: UserId) -> Result<String, Error> {
+    pub(super) async fn seal_device(self, tenant: TenantId, user: UserId) -> Result<String, Error> {
         let world = self.0.world();
         let device = Device { user, id: world.new_uuid(), issued_at: world.now() };
         let text = crate::write_json(&device)?;
@@ -39,7 +39,7 @@ impl Admission<'_> {
     }
 
     /// The device of a cookie; none when it is not ours, not this tenant's, or too old.
-    pub(super) async fn open_device(&self, tenant: &Tenant, cookie: &str) -> Result<Option<Device>, Error> {
+    pub(super) async fn open_device(self, tenant: &Tenant, cookie: &str) -> Result<Option<Device>, Error> {
         if cookie.len() > MAX_COOKIE {
             return Ok(None);
         }

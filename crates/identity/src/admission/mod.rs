@@ -195,7 +195,7 @@ impl Admission<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn session(&self, tenant: TenantId, cookie: &str) -> Result<Option<Admitted>, Error> {
+    pub async fn session(self, tenant: TenantId, cookie: &str) -> Result<Option<Admitted>, Error> {
         if cookie.is_empty() || cookie.len() > MAX_COOKIE {
             return Ok(None);
         }
@@ -220,7 +220,7 @@ impl Admission<'_> {
         }))
     }
 
-    async fn note_use(&self, session: &Session) {
+    async fn note_use(self, session: &Session) {
         let now = self.0.world().now();
         if now.since(session.last_seen_at) < sessions::TOUCH_EVERY {
             return;
@@ -238,7 +238,7 @@ impl Admission<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn prune(&self) -> Result<u64, Error> {
+    pub async fn prune(self) -> Result<u64, Error> {
         let now = self.0.world().now();
         self.0
             .store()
@@ -248,7 +248,7 @@ impl Admission<'_> {
             .await
     }
 
-    async fn tenant(&self, id: TenantId) -> Result<Arc<Tenant>, Error> {
+    async fn tenant(self, id: TenantId) -> Result<Arc<Tenant>, Error> {
         self.0.tenants().get(id).await
     }
 }

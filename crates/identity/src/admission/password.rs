@@ -56,10 +56,7 @@ impl Admission<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] for the tenant; [`Error::Hash`]; those of the store.
-    pub async fn prove_password(
-        &self,
-        attempt: PasswordAttempt<'_>,
-    ) -> Result<Result<Proof, Refusal>, Error> {
+    pub async fn prove_password(self, attempt: PasswordAttempt<'_>) -> Result<Result<Proof, Refusal>, Error> {
         let tenant = self.tenant(attempt.tenant).await?;
         let device = match attempt.device {
             Some(cookie) => self.open_device(&tenant, cookie).await?,
@@ -127,7 +124,7 @@ impl Admission<'_> {
 
     /// One transaction: whom the identifier names, and the counts.
     async fn count_attempt(
-        &self,
+        self,
         tenant: &Arc<Tenant>,
         attempt: &PasswordAttempt<'_>,
         device: Option<Device>,
@@ -164,7 +161,7 @@ impl Admission<'_> {
     /// The one place that checks a password. Where there is nothing to check, or what there is cannot be read, the same
     /// work is done in vain.
     async fn verify(
-        &self,
+        self,
         lane: &str,
         password: &Secret,
         stored: Option<&Stored>,
@@ -180,7 +177,7 @@ impl Admission<'_> {
 
     /// Records a refusal after the attempt was counted.
     async fn refuse(
-        &self,
+        self,
         tenant: &Arc<Tenant>,
         attempted: Attempted,
         reason: &'static str,
@@ -199,7 +196,7 @@ impl Admission<'_> {
     }
 
     async fn record_refusal(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         attempted: &Attempted,
         reason: &'static str,
@@ -226,6 +223,7 @@ impl Admission<'_> {
             return Ok(());
         }
         for scope in &attempted.counted.blocked {
+            (event.actor, event.outcome, event.reason) = (Actor::System, Outcome::Success, None);
             event.action = "throttle.lock";
             event.detail = json!({"scope": scope.text(), "name": digest});
             keyreeve_audit::record(tx, self.0.world(), &event).await?;

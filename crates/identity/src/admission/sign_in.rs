@@ -79,7 +79,7 @@ impl Admission<'_> {
     /// # Errors
     /// [`Error::NotFound`] for the tenant; those of the store and the hasher.
     pub async fn sign_in(
-        &self,
+        self,
         attempt: PasswordAttempt<'_>,
         old_cookie: Option<&str>,
     ) -> Result<SignIn, Error> {
@@ -115,7 +115,7 @@ impl Admission<'_> {
     /// # Errors
     /// [`Error::Policy`] when the new password does not meet the policy; the ticket stays good. [`Error::Busy`] and those of
     /// the store.
-    pub async fn finish_password_change(&self, finish: FinishPasswordChange<'_>) -> Result<SignIn, Error> {
+    pub async fn finish_password_change(self, finish: FinishPasswordChange<'_>) -> Result<SignIn, Error> {
         let FinishPasswordChange { tenant, ticket, password, old_cookie, origin } = finish;
         let ticket = match self.open_ticket(tenant, ticket).await? {
             Ok(ticket) => ticket,
@@ -167,7 +167,7 @@ impl Admission<'_> {
     }
 
     async fn plan(
-        &self,
+        self,
         tenant: TenantId,
         old_cookie: Option<&str>,
         origin: Origin,
@@ -185,7 +185,7 @@ impl Admission<'_> {
     }
 
     async fn answer(
-        &self,
+        self,
         tenant: TenantId,
         done: Done,
         cookie: OpaqueToken,
@@ -205,7 +205,7 @@ impl Admission<'_> {
 
     /// Makes the session of a sign-in in its transaction.
     async fn begin_session(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         admitted: &Admitted,
         plan: &Plan,
@@ -245,7 +245,7 @@ impl Admission<'_> {
     }
 
     async fn refuse_ticket(
-        &self,
+        self,
         tenant: TenantId,
         reason: &'static str,
         origin: &Origin,

@@ -23,7 +23,7 @@ pub(super) struct Ticket {
 
 impl Admission<'_> {
     pub(super) async fn seal_ticket(
-        &self,
+        self,
         tenant: TenantId,
         user: UserId,
         version: i64,
@@ -35,7 +35,7 @@ impl Admission<'_> {
 
     /// The ticket, or why it is none.
     pub(super) async fn open_ticket(
-        &self,
+        self,
         tenant: TenantId,
         text: &str,
     ) -> Result<Result<Ticket, &'static str>, Error> {

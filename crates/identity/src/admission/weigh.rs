@@ -52,6 +52,18 @@ impl Account {
         })
     }
 
+    /// That of a user whose tenant was found to be active.
+    const fn of(user: &User) -> Self {
+        Self {
+            tenant_active: true,
+            enabled: user.enabled,
+            archived: user.archived_at.is_some(),
+            locked: user.locked,
+            must_change: user.must_change_password,
+            version: user.version,
+        }
+    }
+
     const fn obstacle(&self) -> Option<&'static str> {
         match self {
             Self { tenant_active: false, .. } => Some("tenant_inactive"),
@@ -96,7 +108,7 @@ impl Admission<'_> {
     /// # Errors
     /// Those of the store.
     pub async fn admit(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         proof: &Proof,
         origin: &Origin,
@@ -109,7 +121,7 @@ impl Admission<'_> {
 
     /// The same with the whole verdict.
     pub(crate) async fn decide(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         proof: &Proof,
         origin: &Origin,
@@ -125,33 +137,41 @@ impl Admission<'_> {
     }
 
     async fn weigh_password(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         proof: &Proof,
         password: &PasswordProof,
         fate: PasswordFate,
     ) -> Result<Verdict, Error> {
-        let (tenant, user, now) = (proof.tenant, password.user, self.0.world().now());
-        let state = tx
-            .query_opt(&schema::PASSWORD_STATE, &params![tenant, user], |row| {
-                Ok((Account::from_row(row)?, row.get::<Option<i64>>(7)?, row.get::<Option<Timestamp>>(8)?))
-            })
-            .await?;
-        let Some((account, version, changed_at)) = state else { return Ok(Verdict::Refused("unknown_user")) };
-        if let Some(obstacle) = account.obstacle() {
+        let (tenant, id, now) = (proof.tenant, password.user, self.0.world().now());
+        if !tenant_is_active(tx, tenant).await? {
+            return Ok(Verdict::Refused("tenant_inactive"));
+        }
+        // Held, so that a change of the password or the state, which ends all sessions, cannot pass by this one.
+        let user = match users::hold_user(tx, tenant, id).await {
+            Ok(user) => user,
+            Err(Error::NotFound(_)) => return Ok(Verdict::Refused("unknown_user")),
+            Err(error) => return Err(error),
+        };
+        if let Some(obstacle) = Account::of(&user).obstacle() {
             return Ok(Verdict::Refused(obstacle));
         }
-        if version != Some(password.version) {
+        let state = tx
+            .query_opt(&schema::PASSWORD_STATE, &params![id], |row| {
+                Ok((row.get::<i64>(0)?, row.get::<Timestamp>(1)?))
+            })
+            .await?;
+        let Some((_, changed_at)) = state.filter(|(version, _)| *version == password.version) else {
             return Ok(Verdict::Refused("password_changed"));
-        }
+        };
         // Only now is it a success, so that a disabled account's counters run like those of a wrong password.
         password.counted.settle(tx, tenant, &password.throttle).await?;
         if let Some(hash) = &password.rehashed {
-            tx.execute(&schema::REHASH_PASSWORD, &params![user, password.version, hash]).await?;
+            tx.execute(&schema::REHASH_PASSWORD, &params![id, password.version, hash]).await?;
         }
-        let user = self.snapshot(tx, tenant, user, account.version).await?;
-        let too_old = |age| changed_at.is_none_or(|changed_at| now.since(changed_at) > age);
-        let must_change = account.must_change || password.max_age.is_some_and(too_old);
+        let user = Arc::new(user);
+        let must_change =
+            user.must_change_password || password.max_age.is_some_and(|age| now.since(changed_at) > age);
         if must_change && fate == PasswordFate::Stays {
             return Ok(Verdict::MustChange(user));
         }
@@ -168,7 +188,7 @@ impl Admission<'_> {
     }
 
     async fn weigh_redeemed(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         proof: &Proof,
         redeemed: &Redeemed,
@@ -211,13 +231,8 @@ impl Admission<'_> {
     }
 
     /// The client's own state is its room's to check, before it makes the proof.
-    async fn weigh_client(&self, tx: &mut Tx<'_>, proof: &Proof, client: ClientId) -> Result<Verdict, Error> {
-        let active = tx
-            .query_opt(&schema::TENANT_STATE, &params![proof.tenant], |row| {
-                Ok(row.get::<bool>(0)? && row.get::<Option<Timestamp>>(1)?.is_none())
-            })
-            .await?;
-        if active != Some(true) {
+    async fn weigh_client(self, tx: &mut Tx<'_>, proof: &Proof, client: ClientId) -> Result<Verdict, Error> {
+        if !tenant_is_active(tx, proof.tenant).await? {
             return Ok(Verdict::Refused("tenant_inactive"));
         }
         Ok(Verdict::Admitted(Box::new(Admitted {
@@ -234,7 +249,7 @@ impl Admission<'_> {
 
     /// The user at this version: from memory if that is the version that memory has, else from the transaction.
     async fn snapshot(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         tenant: TenantId,
         user: UserId,
@@ -249,7 +264,7 @@ impl Admission<'_> {
     }
 
     async fn record(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         proof: &Proof,
         verdict: &Verdict,
@@ -282,6 +297,15 @@ impl Admission<'_> {
         keyreeve_audit::record(tx, self.0.world(), &event).await?;
         Ok(())
     }
+}
+
+async fn tenant_is_active(tx: &mut Tx<'_>, tenant: TenantId) -> Result<bool, Error> {
+    let active = tx
+        .query_opt(&schema::TENANT_STATE, &params![tenant], |row| {
+            Ok(row.get::<bool>(0)? && row.get::<Option<Timestamp>>(1)?.is_none())
+        })
+        .await?;
+    Ok(active == Some(true))
 }
 
 impl Admitted {

@@ -40,7 +40,7 @@ impl Passwords<'_> {
     /// [`Error::NotFound`], [`Error::Policy`], [`Error::Busy`], [`Error::VersionConflict`] when it is changed at the same
     /// moment.
     pub async fn set(
-        &self,
+        self,
         (tenant, id): (TenantId, UserId),
         password: Secret,
         must_change: bool,
@@ -74,7 +74,7 @@ impl Passwords<'_> {
     /// [`Error::NotFound`] when a client is admitted, not a user; [`Error::Policy`], [`Error::Busy`],
     /// [`Error::VersionConflict`].
     pub async fn change_own(
-        &self,
+        self,
         admitted: &Admitted,
         current: Secret,
         new: Secret,
@@ -120,7 +120,7 @@ impl Passwords<'_> {
 
     /// Checks a new password against the policy and the history, and hashes it.
     pub(crate) async fn check_and_hash(
-        &self,
+        self,
         policy: &PasswordPolicy,
         user: &User,
         password: &Secret,
@@ -146,27 +146,27 @@ impl Passwords<'_> {
         self.hash(tenant, password).await
     }
 
-    pub(crate) async fn hash(&self, tenant: TenantId, password: &Secret) -> Result<String, Error> {
+    pub(crate) async fn hash(self, tenant: TenantId, password: &Secret) -> Result<String, Error> {
         let hash = self.0.hasher().hash(&tenant.to_string(), password).await.map_err(hash_error)?;
         Ok(hash.into_string())
     }
 
     /// Stores a new password with everything that goes with it; answers the user as it is then.
     pub(crate) async fn store_change(
-        &self,
+        self,
         tx: &mut Tx<'_>,
         (tenant, id): (TenantId, UserId),
         change: &Change,
         cause: &Cause,
     ) -> Result<Arc<User>, Error> {
         let now = self.0.world().now();
+        let mut user = users::hold_user(tx, tenant, id).await?;
         match change.replaces {
             None => credential::first(tx, id, &change.hash, now).await?,
             Some(version) => {
-                credential::replace(tx, id, version, (&change.hash, change.history), now).await?
+                credential::replace(tx, id, version, (&change.hash, change.history), now).await?;
             }
         }
-        let mut user = users::read_user(tx, tenant, id).await?;
         if user.must_change_password != change.must_change {
             user.must_change_password = change.must_change;
             user.updated_at = now;

@@ -8,7 +8,7 @@ mod service;
 pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
 pub use service::{StateChange, Users};
 
-pub(crate) use service::{read_user, write_state};
+pub(crate) use service::{hold_user, read_user, write_state};
 
 /// The change-feed topic of users; the key is the user's identifier.
 pub(crate) const TOPIC: &str = "user";

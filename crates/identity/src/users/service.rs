@@ -70,7 +70,7 @@ impl Users<'_> {
     /// # Errors
     /// [`Error::NotFound`] for the tenant; [`Error::Invalid`] for a field; [`Error::Taken`] for `username` or `email`, be it as
     /// the other kind of name, or by a request that runs at this moment; [`Error::Policy`]; [`Error::Busy`].
-    pub async fn create(&self, tenant: TenantId, new: NewUser, cause: &Cause) -> Result<Arc<User>, Error> {
+    pub async fn create(self, tenant: TenantId, new: NewUser, cause: &Cause) -> Result<Arc<User>, Error> {
         let settings = &self.0.tenants().get(tenant).await?.settings;
         let profile = new.profile.checked()?;
         let imported = matches!(new.credential, Credential::ImportedHash(_));
@@ -126,7 +126,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn by_id(&self, tenant: TenantId, id: UserId) -> Result<Option<Arc<User>>, Error> {
+    pub async fn by_id(self, tenant: TenantId, id: UserId) -> Result<Option<Arc<User>>, Error> {
         let store = self.0.store();
         self.0
             .caches()
@@ -146,7 +146,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn get(&self, tenant: TenantId, id: UserId) -> Result<Arc<User>, Error> {
+    pub async fn get(self, tenant: TenantId, id: UserId) -> Result<Arc<User>, Error> {
         self.by_id(tenant, id).await?.ok_or(Error::NotFound("user"))
     }
 
@@ -154,7 +154,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn find(&self, tenant: TenantId, identifier: &str) -> Result<Option<User>, Error> {
+    pub async fn find(self, tenant: TenantId, identifier: &str) -> Result<Option<User>, Error> {
         let Ok(canonical) = CanonicalName::parse(identifier) else { return Ok(None) };
         let found = self
             .0
@@ -170,12 +170,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn list(
-        &self,
-        tenant: TenantId,
-        after: Option<UserId>,
-        limit: u16,
-    ) -> Result<Vec<User>, Error> {
+    pub async fn list(self, tenant: TenantId, after: Option<UserId>, limit: u16) -> Result<Vec<User>, Error> {
         let after = after.unwrap_or(UserId::from_uuid(uuid::Uuid::nil()));
         let limit = i64::from(limit.clamp(1, MAX_PAGE));
         self.0
@@ -191,7 +186,7 @@ impl Users<'_> {
     /// # Errors
     /// [`Error::NotFound`] (also for archived users), [`Error::VersionConflict`], [`Error::Invalid`], [`Error::Taken`].
     pub async fn update(
-        &self,
+        self,
         (tenant, id): (TenantId, UserId),
         patch: ProfilePatch,
         version: Option<i64>,
@@ -201,7 +196,7 @@ impl Users<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
-                let before = read_user(tx, tenant, id).await?;
+                let before = hold_user(tx, tenant, id).await?;
                 if version.is_some_and(|version| version != before.version) {
                     return Err(Error::VersionConflict);
                 }
@@ -233,7 +228,7 @@ impl Users<'_> {
     /// # Errors
     /// [`Error::NotFound`], also for archived users.
     pub async fn change_state(
-        &self,
+        self,
         (tenant, id): (TenantId, UserId),
         change: StateChange,
         cause: &Cause,
@@ -242,7 +237,7 @@ impl Users<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
-                let mut user = read_user(tx, tenant, id).await?;
+                let mut user = hold_user(tx, tenant, id).await?;
                 user.updated_at = identity.world().now();
                 change.apply(&mut user);
                 write_state(tx, &mut user).await?;
@@ -263,10 +258,15 @@ impl Users<'_> {
 
 /// Reads a user who is not archived.
 pub(crate) async fn read_user(tx: &mut Tx<'_>, tenant: TenantId, id: UserId) -> Result<User, Error> {
-    tx.query_opt(&schema::USER_BY_ID, &params![tenant, id], User::from_row)
-        .await?
-        .filter(|user| user.archived_at.is_none())
-        .ok_or(Error::NotFound("user"))
+    let found = tx.query_opt(&schema::USER_BY_ID, &params![tenant, id], User::from_row).await?;
+    found.filter(|user| user.archived_at.is_none()).ok_or(Error::NotFound("user"))
+}
+
+/// Reads a user who is not archived, and keeps others from changing them until the transaction ends. Whoever writes
+/// something about a user holds the user first, so that nobody waits for each other in a circle.
+pub(crate) async fn hold_user(tx: &mut Tx<'_>, tenant: TenantId, id: UserId) -> Result<User, Error> {
+    let found = tx.query_opt(&schema::HOLD_USER, &params![tenant, id], User::from_row).await?;
+    found.filter(|user| user.archived_at.is_none()).ok_or(Error::NotFound("user"))
 }
 
 /// Writes the state fields of `user`, whose version it raises, and announces it.
