@@ -154,6 +154,19 @@ impl App {
     /// # Errors
     /// [`Error::Io`] when the listener of metrics cannot be bound; those of [`App::router`].
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        self.serve_and_say(listener, shutdown, || {}).await
+    }
+
+    /// The same; calls `ready` when everything listens, and nothing can keep the server from serving any more.
+    ///
+    /// # Errors
+    /// As [`App::serve`].
+    pub async fn serve_and_say(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+        ready: impl FnOnce(),
+    ) -> Result<(), Error> {
         let router = self.router()?;
         let (stop, stopped) = watch::channel(false);
         let wait = |mut stopped: watch::Receiver<bool>| async move {
@@ -173,6 +186,7 @@ impl App {
         #[cfg(unix)]
         let control = self.control(wait(stopped.clone()));
         let jobs = Jobs::start(&self);
+        ready();
         keyreeve_http::serve::serve(listener, router, shutdown).await;
         stop.send_replace(true);
         jobs.stop().await;

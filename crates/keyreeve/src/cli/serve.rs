@@ -44,6 +44,17 @@ async fn serve(mut config: Config, json: bool) -> Result<(), Failure> {
     }
     let app = open(config, metrics).await?;
     let first = app.first_start().await?;
+    let shown = app.clone();
+    let ready = move || {
+        log_start(&shown);
+        announce(&shown, first, json);
+    };
+    app.serve_and_say(listener, shutdown, ready).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn log_start(app: &App) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %app.config.listen,
@@ -51,10 +62,6 @@ async fn serve(mut config: Config, json: bool) -> Result<(), Failure> {
         engine = %app.store.engine(),
         "serving"
     );
-    announce(&app, first, json);
-    app.serve(listener, shutdown).await?;
-    tracing::info!("stopped");
-    Ok(())
 }
 
 /// Opens the installation; waits for a moment while a command has it.

@@ -154,7 +154,7 @@ impl Installation {
     /// Runs a statement on the database behind the program's back.
     pub async fn tamper(&self, sql: &str) {
         match &self.database {
-            Some(database) => drop(database.client().await.batch_execute(sql).await.unwrap()),
+            Some(database) => database.client().await.batch_execute(sql).await.unwrap(),
             None => {
                 let connection = rusqlite::Connection::open(self.data("keyreeve.db")).unwrap();
                 connection.execute_batch(sql).unwrap();
