@@ -23,6 +23,28 @@ pub enum Change {
     Everything,
 }
 
+/// How [`Change::Everything`] is written in the table: a topic that no room may use.
+const EVERYTHING: &str = "*";
+
+impl Change {
+    /// The change as the table has it: tenant, topic, key.
+    pub(crate) fn row(&self) -> (Option<TenantId>, &str, &str) {
+        match self {
+            Self::One { tenant, topic, key } => (*tenant, topic, key),
+            Self::Everything => (None, EVERYTHING, ""),
+        }
+    }
+
+    /// The change that a row of the table stands for.
+    pub(crate) fn from_row(tenant: Option<TenantId>, topic: String, key: String) -> Self {
+        if topic == EVERYTHING {
+            Self::Everything
+        } else {
+            Self::One { tenant, topic: Cow::Owned(topic), key }
+        }
+    }
+}
+
 /// Who wants to know of changes.
 pub type OnChange = Arc<dyn Fn(&Change) + Send + Sync>;
 

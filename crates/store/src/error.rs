@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The cause below an [`Error`], shared so that one failed commit can answer every transaction it carried.
 pub type Cause = Arc<dyn StdError + Send + Sync>;
@@ -98,6 +99,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// When to ask again, if it is an error of load or reach that passes; none for everything else.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { .. } | Self::Unavailable { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
     /// The error of a conditional write that lost to another writer under the rule that `constraint` names.
     pub fn conflict(constraint: impl Into<String>) -> Self {
         Self::Conflict { constraint: constraint.into() }

@@ -22,6 +22,9 @@ enum Kind<'a> {
     Postgres(&'a postgres::Session),
 }
 
+/// How many things one transaction may announce; beyond, it announces that everything has changed.
+const MAX_CHANGES: usize = 256;
+
 /// What a transaction leaves behind for the store to act upon.
 #[derive(Default)]
 pub(crate) struct State {
@@ -209,8 +212,11 @@ impl<'a> Tx<'a> {
             return Err(Error::internal("a change was announced outside of a write"));
         }
         let change = Change::One { tenant, topic: Cow::Borrowed(topic), key: key.to_owned() };
-        if !self.state.changes.contains(&change) {
-            self.state.changes.push(change);
+        let changes = &mut self.state.changes;
+        if changes.len() >= MAX_CHANGES {
+            *changes = vec![Change::Everything];
+        } else if !changes.contains(&change) && *changes != [Change::Everything] {
+            changes.push(change);
         }
         Ok(())
     }

@@ -146,7 +146,7 @@ fn random_word() -> String {
 /// Drops databases of test processes that were killed before they could.
 async fn prune(client: &Client) {
     let rows = client
-        .query("SELECT datname::text FROM pg_database WHERE datname LIKE 't\\_%\\_%' LIMIT 200", &[])
+        .query("SELECT datname::text FROM pg_database WHERE datname LIKE 't\\_%\\_%' OR datname LIKE 'draft\\_%' LIMIT 200", &[])
         .await
         .expect("the list of databases");
     let names = rows.iter().filter_map(|row| row.try_get::<_, String>(0).ok());
@@ -181,11 +181,15 @@ async fn template(migrations: &[Migration]) -> String {
         return name;
     }
     // Under another name until it is complete.
-    let draft = format!("draft_{}", random_word());
+    let draft = format!("draft_{}_{}", std::process::id(), random_word());
     client.batch_execute(&format!("CREATE DATABASE {draft}")).await.expect("a new database");
     let options = Options::new(Location::Postgres(with_database(server, &draft)));
     let (world, _) = crate::test_world();
-    drop(Store::open(options, world, migrations).await.expect("migrations that can be applied"));
+    if let Err(error) = Store::open(options, world, migrations).await {
+        // The test fails anyway, and another will find what this left.
+        drop(client.batch_execute(&format!("DROP DATABASE IF EXISTS {draft} WITH (FORCE)")).await);
+        panic!("the migrations cannot be applied on PostgreSQL: {error}: {error:?}");
+    }
     let leave = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
     for _ in 0..100 {
         client.execute(leave, &[&draft]).await.expect("connections that end");

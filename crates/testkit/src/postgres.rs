@@ -1,8 +1,8 @@
 //! A throw-away PostgreSQL.
 //!
 //! [`shared`] is one server for all test processes of this user: the first starts it, the others find it, and it ends
-//! and removes itself when no test has asked for it for twenty minutes (or at once: `scripts/` is not needed, remove
-//! its directory in the temporary directory and it stops within a minute). Its durability is off. [`Cluster::start`]
+//! and removes itself when no test has asked for it for twenty minutes; to end it earlier, remove its directory
+//! (`keyreeve-testkit-UID` in the temporary directory) after `pg_ctl stop`. Its durability is off. [`Cluster::start`]
 //! gives a test a server for itself, which it may kill and restart, with durability on.
 //!
 //! `KEYREEVE_TEST_POSTGRES_URL` names a server to use instead of the shared one: a `postgres://` URL of a role that may
@@ -10,13 +10,14 @@
 
 use crate::process::{User, attempt, command, own_uid, run, user};
 use std::fs::{File, OpenOptions};
-use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// The variable that names a server to use instead of our own.
 pub const URL_VARIABLE: &str = "KEYREEVE_TEST_POSTGRES_URL";
@@ -54,7 +55,26 @@ impl Cluster {
         installation.create(&directory, true);
         let port = free_port();
         installation.start(&directory, port, true);
+        // If this process is killed, nobody else would stop it.
+        installation.watch(&directory, guard.path(), &Wanted::ByThisProcess);
         Self { installation, directory, port, durable: true, _guard: guard }
+    }
+
+    /// Starts a server that offers TLS with this certificate and key (PEM).
+    #[must_use]
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let cluster = Self::start();
+        cluster.kill();
+        for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
+            let path = cluster.directory.join(name);
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("a file");
+            std::fs::write(&path, pem).expect("a file");
+            cluster.installation.give(&path);
+        }
+        let settings = cluster.directory.join("postgresql.auto.conf");
+        std::fs::write(settings, "ssl = on\n").expect("a settings file");
+        cluster.restart();
+        cluster
     }
 
     /// The URL of its maintenance database.
@@ -112,18 +132,26 @@ fn start_shared() -> String {
         return url(port);
     }
     let installation = Installation::find();
-    let data = directory.join("data");
-    // What is left of one that was killed, or of a machine that was switched off.
-    drop(installation.stop(&data, "immediate"));
-    drop(std::fs::remove_dir_all(&data));
-    std::fs::create_dir(&data).expect("a data directory");
+    remove_remains(&installation, &directory);
+    // A new name each time, so that the watcher of an old one never stops it.
+    let data = tempfile::Builder::new().prefix("data-").tempdir_in(&directory).expect("a directory").keep();
     installation.give(&data);
     installation.create(&data, false);
     let port = free_port();
     installation.start(&data, port, false);
     std::fs::write(&port_file, port.to_string()).expect("a file with the port");
-    installation.stop_when_idle(&directory, &data, &used);
+    installation.watch(&data, &data, &Wanted::WhileUsed(&used));
     url(port)
+}
+
+/// What is left of a server that was killed, or of a machine that was switched off.
+fn remove_remains(installation: &Installation, directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("data") {
+            drop(installation.stop(&entry.path(), "immediate"));
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
 }
 
 /// A directory that nobody else could have put there for us.
@@ -144,18 +172,31 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// Whether our server answers there: it knows our role.
+/// Whether our server answers there: it knows our role. One that is only too busy to answer at once is waited for, lest
+/// it be replaced under the tests that keep it busy.
 fn answers(port: u16) -> bool {
-    let ask = async move {
-        let config = url(port).parse::<tokio_postgres::Config>().expect("our URL");
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-        let task = tokio::spawn(connection);
-        client.simple_query("SELECT 1").await?;
-        task.abort();
-        Ok::<_, tokio_postgres::Error>(())
-    };
-    crate::database::aside(async move { tokio::time::timeout(Duration::from_secs(5), ask).await })
-        .is_ok_and(|answer| answer.is_ok())
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        match crate::database::aside(async move { timeout(Duration::from_secs(5), log_in(port)).await }) {
+            Ok(Ok(())) => return true,
+            // Whoever refuses the role or the protocol is not ours.
+            Ok(Err(error)) if error.as_db_error().is_some_and(|db| db.code().code().starts_with("28")) => {
+                return false;
+            }
+            _ if Instant::now() > deadline => return false,
+            _ => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+    false
+}
+
+async fn log_in(port: u16) -> Result<(), tokio_postgres::Error> {
+    let config: tokio_postgres::Config = url(port).parse()?;
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    let task = tokio::spawn(connection);
+    client.simple_query("SELECT 1").await?;
+    task.abort();
+    Ok(())
 }
 
 impl Installation {
@@ -232,26 +273,42 @@ impl Installation {
         attempt(self.command("pg_ctl").args(["stop", "-w", "-m", mode, "-D"]).arg(data))
     }
 
-    /// Leaves a small shell behind that ends the server when no test has been here for a while.
-    fn stop_when_idle(&self, directory: &Path, data: &Path, used: &Path) {
+    /// Leaves a small shell behind that ends the server of `data`, and removes `all`, when it is no longer wanted.
+    fn watch(&self, data: &Path, all: &Path, wanted: &Wanted<'_>) {
+        let wanted = match wanted {
+            Wanted::WhileUsed(file) => {
+                format!("[ -n \"$(find '{}' -mmin -{IDLE_MINUTES})\" ]", file.display())
+            }
+            Wanted::ByThisProcess => format!("[ -e /proc/{} ]", std::process::id()),
+        };
         let script = format!(
-            r#"while sleep 30; do
-                 [ -e "$1/postmaster.pid" ] || exit
-                 [ "$(head -n 1 "$1/postmaster.pid")" = "$4" ] || exit
-                 [ -n "$(find "$2" -mmin -{IDLE_MINUTES} 2>/dev/null)" ] && continue
+            r#"while sleep 20; do
+                 [ -e "$1" ] || exit
+                 {wanted} && continue
                  "$3" stop -m immediate -D "$1"
-                 rm -rf "$1"; exit
+                 rm -rf "$2"; exit
                done"#
         );
-        let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
         let mut shell = command(Path::new("/bin/sh"), self.user);
-        shell.arg("-c").arg(script).arg("keyreeve-testkit").arg(data).arg(used);
-        shell.arg(self.programs.join("pg_ctl")).arg(pid.lines().next().unwrap_or_default());
-        shell.current_dir(directory).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        // It outlives this process on purpose.
+        shell
+            .arg("-c")
+            .arg(script)
+            .arg("keyreeve-testkit")
+            .arg(data)
+            .arg(all)
+            .arg(self.programs.join("pg_ctl"));
+        shell.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         #[allow(clippy::zombie_processes, reason = "it outlives this process on purpose")]
         drop(shell.spawn().expect("/bin/sh can be run"));
     }
+}
+
+/// For how long a server is wanted.
+enum Wanted<'a> {
+    /// As long as tests touch this file.
+    WhileUsed(&'a Path),
+    /// As long as this process lives.
+    ByThisProcess,
 }
 
 /// The directory with PostgreSQL's programs: the newest of Debian's, else that of the `PATH`.

@@ -373,10 +373,8 @@ impl Desk {
 
 /// Appends one announcement.
 pub(super) async fn announce(session: &Session, id: Uuid, change: &Change) -> Result<(), Failure> {
-    if let Change::One { tenant, topic, key } = change {
-        session.execute(&ANNOUNCE, &params![id, tenant, topic, key]).await?;
-    }
-    Ok(())
+    let (tenant, topic, key) = change.row();
+    session.execute(&ANNOUNCE, &params![id, tenant, topic, key]).await.map(drop)
 }
 
 fn too_long(deadline: Duration) -> Error {

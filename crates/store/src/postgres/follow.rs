@@ -11,8 +11,6 @@ use crate::change::Change;
 use crate::tx::{Failure, Mode};
 use crate::{Error, Ground, params, statements};
 use futures_util::future::try_join;
-use keyreeve_base::TenantId;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -212,8 +210,7 @@ impl Follower {
         .saturating_sub(micros(OVERLAP));
         let mut rows = Vec::new();
         let mut row = |row: &crate::Row<'_>| {
-            let tenant: Option<TenantId> = row.get(2)?;
-            let change = Change::One { tenant, topic: Cow::Owned(row.get(3)?), key: row.get(4)? };
+            let change = Change::from_row(row.get(2)?, row.get(3)?, row.get(4)?);
             rows.push((row.get::<Uuid>(0)?, row.get::<i64>(1)?, change));
             Ok(())
         };

@@ -47,6 +47,8 @@ fn copy_to(connection: &Connection, partial: &Path) -> Result<(), Error> {
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
         .map_err(failed)?;
     let mut target = Connection::open(partial).map_err(failed)?;
+    // Whether the copy is complete is told by its name; it needs no journal, and is synced at the end.
+    target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;").map_err(failed)?;
     let backup = Backup::new(connection, &mut target).map_err(failed)?;
     loop {
         match backup.step(PAGES_PER_STEP).map_err(failed)? {
@@ -71,8 +73,13 @@ fn copy_to(connection: &Connection, partial: &Path) -> Result<(), Error> {
 fn publish(partial: &Path, to: &Path) -> Result<(), Error> {
     let failed = disk("cannot complete the backup");
     File::open(partial).and_then(|file| file.sync_all()).map_err(&failed)?;
-    // A hard link refuses to replace a file that has appeared meanwhile; a rename would not.
-    std::fs::hard_link(partial, to).and_then(|()| std::fs::remove_file(partial)).map_err(&failed)?;
+    // A hard link refuses to replace a file that has appeared meanwhile; a rename, for want of links, would not.
+    match std::fs::hard_link(partial, to) {
+        Ok(()) => std::fs::remove_file(partial),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => std::fs::rename(partial, to),
+    }
+    .map_err(&failed)?;
     let directory = to.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(&failed)
 }

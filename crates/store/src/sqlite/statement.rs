@@ -27,9 +27,13 @@ pub(super) fn prepare<'c, 's>(
     statement: &'s Statement,
 ) -> Result<(CachedStatement<'c>, &'s [usize]), Error> {
     let rendered = statement.render(Engine::Sqlite)?;
-    let prepared = connection
-        .prepare_cached(&rendered.sql)
-        .map_err(|error| Error::internal_from(format!("cannot prepare {}", statement.name()), error))?;
+    let prepared =
+        connection.prepare_cached(&rendered.sql).map_err(|error| match engine_error(None, &error) {
+            Error::Internal { .. } => {
+                Error::internal_from(format!("cannot prepare {}", statement.name()), error)
+            }
+            other => other,
+        })?;
     let order = order(&prepared, rendered, statement)?;
     Ok((prepared, order))
 }

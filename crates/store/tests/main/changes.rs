@@ -75,6 +75,22 @@ on_both_engines! {
         assert!(test.store.read(async |tx: &mut Tx<'_>| tx.changed(None, "user", "x").await).await.is_err());
     }
 
+    async fn too_many_changes_are_everything(engine: Engine) {
+        let test = store(engine, TABLES).await;
+        let nodes = if engine == Engine::Postgres { vec![test.open_again(TABLES).await.unwrap()] } else { vec![] };
+        let heard: Vec<_> = nodes.iter().chain([&test.store]).map(listen).collect();
+        test.store.write(async |tx: &mut Tx<'_>| -> Result<(), Error> {
+            for n in 0..1_000 {
+                tx.changed(None, "user", &n.to_string()).await?;
+            }
+            Ok(())
+        }).await.unwrap();
+        for heard in heard {
+            until("everything", || !heard.lock().unwrap().is_empty()).await;
+            assert_eq!(*heard.lock().unwrap(), [Change::Everything]);
+        }
+    }
+
     async fn a_cache_forgets_what_changed(engine: Engine) {
         let test = store(engine, TABLES).await;
         let cache = Cache::<String, i64>::new(&test.store, "user", 100);

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 statements! {
     SERIALIZABLE = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+    ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     HANG = "SELECT CAST(pg_sleep(0.3) AS TEXT)";
 }
 
@@ -285,6 +286,58 @@ fn an_unreachable_server_is_a_clear_error_without_the_password() {
             let error = Store::open(options.clone(), test_world().0, TABLES).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
             assert!(!format!("{error} {error:?} {options:?}").contains("hunter2"));
+        }
+    });
+}
+
+#[test]
+fn tls_is_used_and_verified_as_the_url_says() {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let authority_of = |name: &str| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (Issuer::new(params, key), pem)
+    };
+    let (authority, trusted) = authority_of("authority");
+    let (_, stranger) = authority_of("stranger");
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap().pem();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    };
+    let (trusted, stranger) = (file("trusted", &trusted), file("stranger", &stranger));
+    let cluster = Cluster::start_with_tls(&certificate, &key.serialize_pem());
+    block_on(async {
+        let base = cluster.url().replace("127.0.0.1", "localhost");
+        let base = base.split_once('?').unwrap().0;
+        let attempt = async |url: String| {
+            let options = Options::new(Location::Postgres(url));
+            let store = Store::open(options, test_world().0, &[]).await?;
+            let read = async |tx: &mut Tx<'_>| -> Result<bool, Error> { tx.scalar(&ENCRYPTED, &[]).await };
+            store.read(read).await
+        };
+        for (parameters, expected) in [
+            ("sslmode=disable".to_owned(), false),
+            ("sslmode=prefer".to_owned(), true),
+            ("sslmode=require".to_owned(), true),
+            (format!("sslmode=verify-full&sslrootcert={trusted}"), true),
+        ] {
+            assert_eq!(attempt(format!("{base}?{parameters}")).await.unwrap(), expected, "{parameters}");
+        }
+        let another_name = base.replace("localhost", "127.0.0.1");
+        for url in [
+            format!("{base}?sslmode=verify-full&sslrootcert={stranger}"),
+            format!("{base}?sslmode=verify-full"),
+            format!("{another_name}?sslmode=verify-full&sslrootcert={trusted}"),
+        ] {
+            let error = attempt(url.clone()).await.unwrap_err();
+            assert!(matches!(error, Error::Unavailable { .. }), "{url}: {error:?}");
         }
     });
 }
