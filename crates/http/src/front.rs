@@ -2,7 +2,7 @@
 //! security headers; one layer, so that its cost is paid once.
 
 use crate::limits::{MAX_BODY_BYTES, REQUEST_TIME};
-use crate::origin::{RequestContext, RequestId, TrustedProxies};
+use crate::origin::{RequestContext, RequestId, RequestIds, TrustedProxies};
 use crate::problem::Problem;
 use crate::security_headers::SecurityHeaders;
 use axum::Router;
@@ -25,9 +25,9 @@ use url::Url;
 pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
 
 /// The outermost layer of a router.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Front {
-    world: World,
+    ids: RequestIds,
     proxies: Arc<TrustedProxies>,
     headers: SecurityHeaders,
     body_bytes: u64,
@@ -37,9 +37,9 @@ pub struct Front {
 impl Front {
     /// The layer of a server with this public URL behind these proxies.
     #[must_use]
-    pub fn new(world: World, public_url: &Url, proxies: TrustedProxies) -> Self {
+    pub fn new(world: &World, public_url: &Url, proxies: TrustedProxies) -> Self {
         Self {
-            world,
+            ids: RequestIds::new(world),
             proxies: Arc::new(proxies),
             headers: SecurityHeaders::of(public_url),
             body_bytes: MAX_BODY_BYTES,
@@ -63,20 +63,23 @@ impl Front {
 
     /// The router within this layer. Everything is inside: routes, 404 and 405 too.
     pub fn wrap(self, router: Router) -> Router {
+        let front = Arc::new(self);
         router.layer(layer_fn(move |mut inner: Route| {
-            let front = self.clone();
+            let front = Arc::clone(&front);
             service_fn(move |mut request: Request| {
-                let id = RequestId::new(&front.world);
+                let id = front.ids.next();
                 let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
                 request.extensions_mut().insert(context);
                 let about = (request.method().clone(), request.uri().clone());
-                let running = front.limit_body(request).map(|request| inner.call(request));
+                let running = front.limit_body(request.body_mut()).map(|()| inner.call(request));
                 let (headers, limit) = (front.headers, front.request_time);
                 async move {
                     let mut answer = match running {
                         Ok(running) => guarded(running, limit, id, &about).await,
                         Err(problem) => problem.into_response(),
                     };
+                    // Grown once, not at each step, for what is added here.
+                    answer.headers_mut().reserve(6);
                     headers.apply(answer.headers_mut());
                     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
                         answer.headers_mut().insert(REQUEST_ID, id);
@@ -88,17 +91,18 @@ impl Front {
     }
 
     /// Refuses a body that says it is too long, and bounds the reading of one that does not say.
-    fn limit_body(&self, request: Request) -> Result<Request, Box<Problem>> {
-        let hint = request.body().size_hint();
+    fn limit_body(&self, body: &mut Body) -> Result<(), Box<Problem>> {
+        let hint = body.size_hint();
+        if hint.upper().is_some_and(|upper| upper <= self.body_bytes) {
+            return Ok(());
+        }
         if hint.lower() > self.body_bytes {
             let detail = format!("the request body is longer than {} bytes", self.body_bytes);
             return Err(Box::new(Problem::of(StatusCode::PAYLOAD_TOO_LARGE).detail(detail)));
         }
-        if hint.upper().is_some_and(|upper| upper <= self.body_bytes) {
-            return Ok(request);
-        }
         let limit = usize::try_from(self.body_bytes).unwrap_or(usize::MAX);
-        Ok(request.map(|body| Body::new(Limited::new(body, limit))))
+        *body = Body::new(Limited::new(std::mem::take(body), limit));
+        Ok(())
     }
 }
 

@@ -103,6 +103,18 @@ fn a_user_agent_is_cut_and_tamed() {
     assert_eq!(user_agent(&HeaderMap::new()), None);
 }
 
+#[test]
+fn request_identifiers_differ_and_do_not_count_up() {
+    let ids = RequestIds { process: [1, 2, 3, 4], next: AtomicU64::new(u64::MAX - 5000) };
+    let made: Vec<_> = (0..10_000).map(|_| ids.next()).collect();
+    let distinct: std::collections::BTreeSet<_> = made.iter().map(RequestId::as_str).collect();
+    assert_eq!(distinct.len(), made.len());
+    assert!(made.iter().all(|id| id.as_str().starts_with("AQIDB") && id.as_str().len() == 16));
+    // Neighbours differ in about half of their bits.
+    let flipped: u32 = (0..1000).map(|n| (mixed(n) ^ mixed(n + 1)).count_ones()).sum();
+    assert!((30_000..34_000).contains(&flipped), "{flipped}");
+}
+
 proptest! {
     #[test]
     fn ac_13_any_header_yields_an_address(text in "[0-9a-f:.,\\[\\] \"=;for]{0,60}|[ -~]{0,60}") {

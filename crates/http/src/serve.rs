@@ -5,6 +5,8 @@ use crate::limits::Limits;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -135,7 +137,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 /// Serves one connection to its end.
 async fn connection(shared: Arc<Shared>, client: Client) {
-    let Client { stream, peer, mut phase, _slot } = client;
+    let Client { stream, peer, phase, _slot } = client;
     let limits = &shared.limits;
     let activity = Arc::new(Activity::default());
     let service = {
@@ -154,39 +156,64 @@ async fn connection(shared: Arc<Shared>, client: Client) {
     };
     let io = TokioIo::new(Opening::new(stream, limits.head_read_time));
     let mut serving = pin!(shared.builder.serve_connection(io, service));
-    let mut check = pin!(tokio::time::sleep(limits.idle_time));
+    // Each byte wakes this task. What else it waits for sleeps in a set that polls only what was woken: polled
+    // directly, the phase would cost every request a lock that all connections share.
+    let mut events = FuturesUnordered::new();
+    events.push(phase_change(phase).boxed());
+    events.push(idle_check(limits.idle_time).boxed());
     let mut answered = 0;
     let mut closing = false;
     loop {
-        tokio::select! {
+        let event = tokio::select! {
+            biased;
             ended = serving.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%peer, error = error.as_ref(), "a connection ended with an error");
                 }
                 return;
             }
-            changed = phase.changed() => {
-                if changed.is_err() || *phase.borrow_and_update() == Phase::Cut {
-                    return;
-                }
+            event = events.next() => event,
+        };
+        match event {
+            None | Some(Event::Phase(Phase::Cut, _)) => return,
+            Some(Event::Phase(Phase::Serving | Phase::Draining, phase)) => {
                 serving.as_mut().graceful_shutdown();
+                events.push(phase_change(phase).boxed());
             }
-            () = check.as_mut() => {
+            Some(Event::IdleCheck) => {
                 let now_answered = activity.answered.load(Ordering::Relaxed);
                 let idle = now_answered == answered && activity.open.load(Ordering::Relaxed) == 0;
                 if idle && closing {
                     return;
                 }
-                closing = idle;
                 if idle {
                     serving.as_mut().graceful_shutdown();
                 }
+                closing = idle;
                 answered = now_answered;
                 let next = if idle { limits.linger_time } else { limits.idle_time };
-                check.as_mut().reset(tokio::time::Instant::now() + next);
+                events.push(idle_check(next).boxed());
             }
         }
     }
+}
+
+/// What happens to a connection from outside.
+enum Event {
+    Phase(Phase, watch::Receiver<Phase>),
+    IdleCheck,
+}
+
+async fn phase_change(mut phase: watch::Receiver<Phase>) -> Event {
+    let changed = phase.changed().await;
+    // Without its sender the server is gone.
+    let now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Cut };
+    Event::Phase(now, phase)
+}
+
+async fn idle_check(after: Duration) -> Event {
+    tokio::time::sleep(after).await;
+    Event::IdleCheck
 }
 
 /// What a connection is doing: by this the idle check tells a slow handler from a silent client.

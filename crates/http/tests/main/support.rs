@@ -38,7 +38,7 @@ pub fn world() -> World {
 /// The front of a server that trusts the proxies of 10.0.0.0/8.
 pub fn front(public_url: &str) -> Front {
     let proxies = TrustedProxies::parse(&["10.0.0.0/8"], ForwardedBy::XForwardedFor).unwrap();
-    Front::new(world(), &Url::parse(public_url).unwrap(), proxies)
+    Front::new(&world(), &Url::parse(public_url).unwrap(), proxies)
 }
 
 /// Asks the router as if the request came from `peer`.
