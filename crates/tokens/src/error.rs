@@ -43,6 +43,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// When to ask again, if it is an error of load that passes; none for everything else.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Identity(error) => error.retry_after(),
+            Self::Store(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid { field, problem: problem.into() }
     }

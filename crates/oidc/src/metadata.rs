@@ -1,0 +1,194 @@
+//! What the server says about itself: OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2, and the keys.
+
+use crate::answer;
+use crate::state::OidcState;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use keyreeve_crypto::sha256;
+use keyreeve_crypto::sign::Algorithm;
+use keyreeve_http::route::TenantName;
+use keyreeve_tokens::TokenPolicy;
+use keyreeve_tokens::claims::Claim;
+use serde_json::{Value, json};
+
+/// Clients may keep these documents for five minutes; keys are published well ahead of their first use.
+const CACHEABLE: HeaderValue = HeaderValue::from_static("public, max-age=300");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
+
+/// `/.well-known/openid-configuration`.
+pub(crate) async fn openid(State(state): State<OidcState>, name: TenantName, headers: HeaderMap) -> Response {
+    document(&state, &name, &headers, openid_document).await
+}
+
+/// `/.well-known/oauth-authorization-server`.
+pub(crate) async fn oauth(State(state): State<OidcState>, name: TenantName, headers: HeaderMap) -> Response {
+    document(&state, &name, &headers, oauth_document).await
+}
+
+async fn document(
+    state: &OidcState,
+    name: &TenantName,
+    headers: &HeaderMap,
+    write: fn(&str, &TokenPolicy) -> Value,
+) -> Response {
+    let tenant = match state.tenant(name).await {
+        Ok(tenant) => tenant,
+        Err(response) => return response,
+    };
+    match state.tokens().policy(tenant.id).await {
+        Ok(policy) => {
+            let text = write(&state.tokens().issuer(&tenant), &policy).to_string();
+            cacheable(Bytes::from(text), JSON, headers)
+        }
+        Err(error) => answer::room(&error),
+    }
+}
+
+/// `/jwks`: the public keys of the tenant (RFC 7517 section 5).
+pub(crate) async fn jwks(State(state): State<OidcState>, name: TenantName, headers: HeaderMap) -> Response {
+    let tenant = match state.tenant(&name).await {
+        Ok(tenant) => tenant,
+        Err(response) => return response,
+    };
+    match state.tokens().keys().jwks(tenant.id).await {
+        Ok(text) => cacheable(Bytes::from_owner(ArcText(text)), JWK_SET, &headers),
+        Err(error) => answer::room(&error),
+    }
+}
+
+/// A shared text as a body without a copy.
+struct ArcText(std::sync::Arc<str>);
+
+impl AsRef<[u8]> for ArcText {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+fn cacheable(body: Bytes, kind: HeaderValue, headers: &HeaderMap) -> Response {
+    let [a, b, c, d, e, f, g, h, i, ..] = sha256(&body);
+    let mut tag = String::with_capacity(14);
+    tag.push('"');
+    URL_SAFE_NO_PAD.encode_string([a, b, c, d, e, f, g, h, i], &mut tag);
+    tag.push('"');
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let unchanged =
+        known.is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag));
+    let mut response = if unchanged {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(Body::from(body));
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, CACHEABLE);
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// The members that both documents share.
+fn oauth_document(issuer: &str, policy: &TokenPolicy) -> Value {
+    let at = |path: &str| format!("{issuer}{path}");
+    let mut grants = vec!["authorization_code", "refresh_token", "client_credentials"];
+    if policy.password_grant {
+        grants.push("password");
+    }
+    let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let with_none = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+    let algorithms = algorithms(policy.default_alg);
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": at("/authorize"),
+        "token_endpoint": at(crate::TOKEN_PATH),
+        "jwks_uri": at("/jwks"),
+        "introspection_endpoint": at("/introspect"),
+        "revocation_endpoint": at("/revoke"),
+        "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": grants,
+        "token_endpoint_auth_methods_supported": with_none,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": with_none,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "ui_locales_supported": ["en", "de"],
+    })
+}
+
+fn openid_document(issuer: &str, policy: &TokenPolicy) -> Value {
+    let at = |path: &str| format!("{issuer}{path}");
+    let mut document = oauth_document(issuer, policy);
+    let claims: Vec<&str> =
+        TOKEN_CLAIMS.iter().copied().chain(Claim::ALL.iter().map(|claim| claim.name())).collect();
+    let more = json!({
+        "userinfo_endpoint": at("/userinfo"),
+        "end_session_endpoint": at("/end-session"),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": algorithms(policy.default_alg),
+        "claim_types_supported": ["normal"],
+        "claims_supported": claims,
+        "claims_parameter_supported": true,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+        "require_request_uri_registration": false,
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+    });
+    if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
+        document.extend(more);
+    }
+    document
+}
+
+/// Claims of every ID token, beside those about the user.
+const TOKEN_CLAIMS: [&str; 11] =
+    ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr", "sid"];
+
+/// All algorithms, the tenant's own first.
+fn algorithms(first: Algorithm) -> Vec<Algorithm> {
+    let mut all = vec![Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256];
+    all.sort_by_key(|alg| *alg != first);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_promise_only_what_is_there() {
+        let closed = openid_document("https://id.example", &TokenPolicy::default());
+        assert_eq!(closed["issuer"], "https://id.example");
+        assert_eq!(closed["token_endpoint"], "https://id.example/token");
+        assert_eq!(closed["id_token_signing_alg_values_supported"][0], "EdDSA");
+        assert!(!closed["grant_types_supported"].to_string().contains("password"));
+        let open =
+            TokenPolicy { password_grant: true, default_alg: Algorithm::Rs256, ..TokenPolicy::default() };
+        let open = openid_document("https://id.example/t/acme", &open);
+        assert!(open["grant_types_supported"].to_string().contains("password"));
+        assert_eq!(open["id_token_signing_alg_values_supported"][0], "RS256");
+        assert_eq!(open["jwks_uri"], "https://id.example/t/acme/jwks");
+    }
+
+    #[test]
+    fn a_known_document_is_not_sent_again() {
+        let first = cacheable(Bytes::from_static(b"{}"), JSON, &HeaderMap::new());
+        let tag = first.headers()[header::ETAG].clone();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, tag);
+        assert_eq!(cacheable(Bytes::from_static(b"{}"), JSON, &headers).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(cacheable(Bytes::from_static(b"{ }"), JSON, &headers).status(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,116 @@
+//! The token endpoint (RFC 6749 section 3.2).
+
+use crate::answer::{self, bad_params};
+use crate::client_auth::{self, Presented};
+use crate::state::OidcState;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use keyreeve_base::Origin;
+use keyreeve_crypto::Secret;
+use keyreeve_http::origin::ClientOrigin;
+use keyreeve_http::params::{ParamError, Params, StrictForm};
+use keyreeve_http::route::TenantName;
+use keyreeve_identity::Tenant;
+use keyreeve_tokens::grants::{CodeRedemption, PasswordRequest, RefreshRequest};
+use keyreeve_tokens::{AuthenticatedClient, TokenError, TokenResponse};
+use std::sync::Arc;
+
+/// `POST /token`.
+pub(crate) async fn token(mut request: ClientRequest) -> Response {
+    match answer_grant(&mut request).await {
+        Ok(tokens) => answer::json(StatusCode::OK, &tokens),
+        Err(error) => request.refuse(&error),
+    }
+}
+
+async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, TokenError> {
+    let client = request.authenticate().await?;
+    let ClientRequest { state, tenant, origin, params, .. } = request;
+    let (tokens, tenant, origin) = (state.tokens(), &**tenant, &*origin);
+    let password = params.take("password");
+    let required = |name: &'static str| params.require(name).map_err(|error| bad_params(&error));
+    match required("grant_type")? {
+        "authorization_code" => {
+            let redemption = CodeRedemption {
+                code: required("code")?,
+                redirect_uri: params.get("redirect_uri"),
+                code_verifier: params.get("code_verifier"),
+            };
+            tokens.redeem_code(tenant, &client, redemption, origin).await
+        }
+        "refresh_token" => {
+            let rotation =
+                RefreshRequest { refresh_token: required("refresh_token")?, scope: params.get("scope") };
+            tokens.refresh(tenant, &client, rotation, origin).await
+        }
+        "client_credentials" => tokens.client_credentials(tenant, &client, params.get("scope"), origin).await,
+        "password" => {
+            let missing = || bad_params(&ParamError::Missing("password".into()));
+            let password = Secret::new(&password.ok_or_else(missing)?);
+            let asked =
+                PasswordRequest { username: required("username")?, password, scope: params.get("scope") };
+            tokens.password(tenant, &client, asked, origin).await
+        }
+        _ => Err(TokenError::UnsupportedGrantType),
+    }
+}
+
+/// A request in which a client authenticates: the form, and the credential taken out of it. As a handler's argument it
+/// is made before the handler runs, and answers for it when something cannot be read.
+pub(crate) struct ClientRequest {
+    pub(crate) state: OidcState,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) origin: Origin,
+    pub(crate) params: Params,
+    presented: Presented,
+    /// Whether the client used the `Authorization` header, which decides how a failure is answered.
+    basic: bool,
+}
+
+impl ClientRequest {
+    /// Has the room authenticate the client.
+    ///
+    /// # Errors
+    /// Those of the room.
+    pub(crate) async fn authenticate(&self) -> Result<AuthenticatedClient, TokenError> {
+        self.state
+            .tokens()
+            .clients()
+            .authenticate(&self.tenant, self.presented.credential(), &self.origin)
+            .await
+    }
+
+    /// The token that the client asks about.
+    ///
+    /// # Errors
+    /// `invalid_request` without one.
+    pub(crate) fn subject_token(&self) -> Result<&str, TokenError> {
+        self.params.require("token").map_err(|error| bad_params(&error))
+    }
+
+    /// The answer to a client that is refused.
+    pub(crate) fn refuse(&self, error: &TokenError) -> Response {
+        answer::refused(error, self.basic)
+    }
+}
+
+impl FromRequest<OidcState> for ClientRequest {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &OidcState) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let name = TenantName::from_request_parts(&mut parts, state).await?;
+        let tenant = state.tenant(&name).await?;
+        let ClientOrigin(origin) =
+            ClientOrigin::from_request_parts(&mut parts, state).await.map_err(IntoResponse::into_response)?;
+        let basic = parts.headers.contains_key(header::AUTHORIZATION);
+        let credentials = client_auth::basic(&parts.headers);
+        let form = StrictForm::from_request(Request::from_parts(parts, body), state).await;
+        let StrictForm(mut params) = form.map_err(|error| answer::refused(&bad_params(&error), basic))?;
+        let presented = credentials
+            .and_then(|credentials| Presented::read(credentials, &mut params))
+            .map_err(|error| answer::refused(&error, basic))?;
+        Ok(Self { state: state.clone(), tenant, origin, params, presented, basic })
+    }
+}
