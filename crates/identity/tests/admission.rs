@@ -148,6 +148,18 @@ on_both_engines! {
         house.check().await;
     }
 
+    /// AC-46: an empty password is refused before anything looks at it, also where there is no password to compare with.
+    async fn ac_46_an_empty_password_is_never_right(engine: Engine) {
+        let house = house(engine).await;
+        house.ada().await;
+        house.try_user(Some("nopassword"), None, Credential::None).await.unwrap();
+        for identifier in ["ada", "nopassword", "nobody", ""] {
+            assert_eq!(refusal(&house.try_sign_in(identifier, "").await), Refusal::Denied);
+        }
+        assert_eq!(house.failures("address").await, 4);
+        house.check().await;
+    }
+
     async fn parameters_that_rise_rehash_at_the_next_sign_in(engine: Engine) {
         let house = house(engine).await;
         let ada = house.ada().await;

@@ -185,6 +185,34 @@ on_both_engines! {
         house.check().await;
     }
 
+    /// A change of the password ends all sessions, also those of sign-ins with the former password that are under way.
+    async fn no_sign_in_slips_past_a_password_change(engine: Engine) {
+        let house = std::sync::Arc::new(house(engine).await);
+        let ada = house.ada().await.id;
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..12 {
+            let house = house.clone();
+            tasks.spawn(async move {
+                let attempt = house.attempt_from(&format!("198.51.100.{number}"), "ada", PASSWORD);
+                match house.try_attempt(attempt).await {
+                    keyreeve_identity::SignIn::SignedIn { cookie, .. } => Some(cookie.expose().to_owned()),
+                    _ => None,
+                }
+            });
+        }
+        let set = async {
+            tokio::task::yield_now().await;
+            let new = Secret::new(OTHER_PASSWORD);
+            house.identity.passwords().set((house.id(), ada), new, false, &Cause::operator()).await.unwrap();
+        };
+        let (cookies, ()) = tokio::join!(tasks.join_all(), set);
+        for cookie in cookies.into_iter().flatten() {
+            assert!(house.session(&cookie).await.is_none());
+        }
+        assert!(house.identity.sessions().list(house.id(), ada).await.unwrap().is_empty());
+        house.check().await;
+    }
+
     async fn what_is_long_over_is_forgotten(engine: Engine) {
         let house = house(engine).await;
         house.ada().await;

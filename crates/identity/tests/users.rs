@@ -104,6 +104,21 @@ on_both_engines! {
         house.check().await;
     }
 
+    /// Each change of a state reads the others' before it writes its own.
+    async fn of_parallel_changes_of_a_state_none_is_lost(engine: Engine) {
+        let house = std::sync::Arc::new(house(engine).await);
+        let ada = house.ada().await.id;
+        let mut tasks = tokio::task::JoinSet::new();
+        for change in [StateChange::Lock, StateChange::Disable, StateChange::RequirePasswordChange] {
+            let house = house.clone();
+            tasks.spawn(async move { house.change_state(ada, change).await });
+        }
+        tasks.join_all().await;
+        let after = house.identity.users().get(house.id(), ada).await.unwrap();
+        assert_eq!((after.enabled, after.locked, after.must_change_password, after.version), (false, true, true, 4));
+        house.check().await;
+    }
+
     async fn an_archived_user_is_gone_and_the_names_are_free(engine: Engine) {
         let house = house(engine).await;
         let ada = house.ada().await;

@@ -72,7 +72,10 @@ impl Admission<'_> {
         };
         match counting.count {
             // Recorded by the transaction that counted.
-            Count::Blocked(retry_after) => return Ok(Err(Refusal::Throttled { retry_after })),
+            Count::Blocked(retry_after) => {
+                metrics::counter!("keyreeve_password_refusals_total", "reason" => "throttled").increment(1);
+                return Ok(Err(Refusal::Throttled { retry_after }));
+            }
             Count::Counted(counted) => attempted.counted = counted,
         }
         let lane = attempt.origin.throttle_key();
@@ -183,6 +186,7 @@ impl Admission<'_> {
         reason: &'static str,
         origin: &Origin,
     ) -> Result<(), Error> {
+        metrics::counter!("keyreeve_password_refusals_total", "reason" => reason).increment(1);
         let (identity, tenant, origin) = (self.0.clone(), Arc::clone(tenant), origin.clone());
         self.0
             .store()
