@@ -34,6 +34,7 @@ pub struct Inner {
     pub identity: Identity,
     /// Clients, grants, tokens, signing keys.
     pub tokens: Tokens,
+    proxies: TrustedProxies,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -84,8 +85,13 @@ impl App {
     ) -> Result<Self, Error> {
         let config = config.into();
         let public_url = config.public_url(config.listen).map_err(Error::Setup)?;
+        let proxies = trusted_proxies(&config)?;
         if purpose == Purpose::Serve {
             data_dir::create(&config.data_dir).map_err(Error::Setup)?;
+            if let Some(mode) = data_dir::too_open(&config.data_dir) {
+                let dir = config.data_dir.display();
+                tracing::warn!(data_dir = %dir, mode, "the data directory is open to others; chmod 700 closes it");
+            }
         } else {
             check_exists(&config)?;
         }
@@ -115,7 +121,7 @@ impl App {
             identity.clone(),
             &TokensOptions { public_url: public_url.url().clone(), token_path: doors::TOKEN_PATH.to_owned() },
         );
-        Ok(Self(Arc::new(Inner { config, public_url, world, store, identity, tokens, metrics })))
+        Ok(Self(Arc::new(Inner { config, public_url, world, store, identity, tokens, proxies, metrics })))
     }
 
     /// What `/metrics` prints, when this process records metrics.
@@ -124,35 +130,27 @@ impl App {
         self.0.metrics.as_ref()
     }
 
-    fn routes(&self) -> Result<Routes, Error> {
-        let routes = ops::routes(self).merge(doors::routes(self)?);
-        Ok(metrics::with_recorder(|recorder| routes.measured(recorder)))
+    fn routes(&self) -> Routes {
+        let routes = ops::routes(self).merge(doors::routes(self));
+        metrics::with_recorder(|recorder| routes.measured(recorder))
     }
 
     /// Every route of the public listener, for the tests that try each of them.
-    ///
-    /// # Errors
-    /// As [`App::router`].
-    pub fn route_specs(&self) -> Result<Vec<RouteSpec>, Error> {
-        Ok(self.routes()?.specs().to_vec())
+    #[must_use]
+    pub fn route_specs(&self) -> Vec<RouteSpec> {
+        self.routes().specs().to_vec()
     }
 
     /// The router of the public listener: every door, health and metrics, within the front.
-    ///
-    /// # Errors
-    /// Those of a door that cannot be made.
-    pub fn router(&self) -> Result<axum::Router, Error> {
-        let proxies: Vec<String> = self.config.trusted_proxies.iter().map(ToString::to_string).collect();
-        let proxies = TrustedProxies::parse(&proxies, self.config.forwarded_by)
-            .map_err(|error| Error::Setup(error.to_string()))?;
-        let front = Front::new(&self.world, self.public_url.url(), proxies);
-        Ok(front.wrap(self.routes()?.into_router()))
+    pub fn router(&self) -> axum::Router {
+        let front = Front::new(&self.world, self.public_url.url(), self.0.proxies.clone());
+        front.wrap(self.routes().into_router())
     }
 
     /// Serves on `listener` until `shutdown` is ready; then finishes the open requests and the jobs.
     ///
     /// # Errors
-    /// [`Error::Io`] when the listener of metrics cannot be bound; those of [`App::router`].
+    /// [`Error::Io`] when the listener of metrics cannot be bound.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         self.serve_and_say(listener, shutdown, || {}).await
     }
@@ -167,7 +165,7 @@ impl App {
         shutdown: impl Future<Output = ()>,
         ready: impl FnOnce(),
     ) -> Result<(), Error> {
-        let router = self.router()?;
+        let router = self.router();
         let (stop, stopped) = watch::channel(false);
         let wait = |mut stopped: watch::Receiver<bool>| async move {
             // The sender lives until the end of this function.
@@ -252,6 +250,11 @@ fn store_options(config: &Config, purpose: Purpose) -> Options {
         };
     }
     options
+}
+
+fn trusted_proxies(config: &Config) -> Result<TrustedProxies, Error> {
+    let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    TrustedProxies::parse(&networks, config.forwarded_by).map_err(|error| Error::Setup(error.to_string()))
 }
 
 fn identity_options(config: &Config) -> IdentityOptions {

@@ -27,6 +27,15 @@ enum Round {
 
 type RoundResult = Result<Round, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Tells the recorder what the metrics of this module mean.
+pub fn describe() {
+    metrics::describe_counter!(
+        "keyreeve_job_failures_total",
+        "Rounds of background jobs that failed, by job"
+    );
+    metrics::describe_counter!("keyreeve_pruned_rows_total", "Expired rows that were forgotten, by kind");
+}
+
 /// The running jobs of one server.
 #[derive(Debug)]
 pub struct Jobs {

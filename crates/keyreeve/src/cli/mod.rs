@@ -27,7 +27,7 @@ use keyreeve_base::{SystemClock, World};
 use keyreeve_crypto::SystemRandom;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,10 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
     };
     match cli.command {
         Command::Serve => {
-            logs::install(&config, &config.log)?;
+            // At a terminal the first words should be where to sign in, not what happened inside.
+            let at_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+            let quiet = at_terminal && config.source("log") == crate::config::Source::Default;
+            logs::install(&config, if quiet { "warn" } else { &config.log })?;
             serve::run(config, cli.global.json).map(|()| None)
         }
         command => {

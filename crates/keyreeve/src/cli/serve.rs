@@ -84,6 +84,8 @@ fn recorder() -> Option<PrometheusHandle> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;
     metrics::with_recorder(|recorder| keyreeve_http::metrics::describe(recorder));
+    crate::process::describe();
+    crate::jobs::describe();
     Some(handle)
 }
 

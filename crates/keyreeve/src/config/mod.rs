@@ -177,8 +177,6 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Which header those proxies write.
     pub forwarded_by: ForwardedBy,
-    /// Origins of browser applications that may call the token and userinfo endpoints.
-    pub cors_origins: Vec<String>,
     /// The address on which metrics are served alone.
     pub metrics_listen: Option<SocketAddr>,
     /// Which log lines are written.
@@ -211,7 +209,6 @@ impl Default for Config {
             allow_private_fetch: false,
             trusted_proxies: Vec::new(),
             forwarded_by: ForwardedBy::XForwardedFor,
-            cors_origins: Vec::new(),
             metrics_listen: None,
             log: "info".to_owned(),
             log_format: LogFormat::Text,

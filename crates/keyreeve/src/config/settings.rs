@@ -93,16 +93,6 @@ fn networks(given: &Given) -> Result<Vec<ipnet::IpNet>, String> {
     list(given)?.iter().map(parse).collect()
 }
 
-fn origins(given: &Given) -> Result<Vec<String>, String> {
-    let parse = |item: &String| match url::Url::parse(item) {
-        Ok(url) if url.origin().is_tuple() && url.origin().ascii_serialization() == *item => Ok(item.clone()),
-        _ => Err(format!(
-            "holds {item:?}, which is not an origin; write https://app.example.com, no path, no slash"
-        )),
-    };
-    list(given)?.iter().map(parse).collect()
-}
-
 fn forwarded_by(given: &Given) -> Result<ForwardedBy, String> {
     match text(given)?.to_ascii_lowercase().as_str() {
         "x-forwarded-for" => Ok(ForwardedBy::XForwardedFor),
@@ -188,11 +178,9 @@ settings! {
             ForwardedBy::XForwardedFor => "x-forwarded-for",
             ForwardedBy::Forwarded => "forwarded",
         }.to_owned());
-    "cors_origins", "origins of browser applications that may call the token and userinfo endpoints",
-        |c, given| c.cors_origins = origins(given)?, |c| joined(&c.cors_origins);
     "metrics_listen", "ADDRESS:PORT that serves /metrics alone; unset: on `listen`, for loopback development only",
         |c, given| c.metrics_listen = Some(address(given)?), |c| c.metrics_listen.map(|a| a.to_string());
-    "log", "which log lines are written: error, warn, info, debug, trace, also by module",
+    "log", "which log lines are written: error, warn, info, debug, trace, also by module; unset: info, on a terminal warn",
         |c, given| c.log = log_filter(given)?, |c| Some(c.log.clone());
     "log_format", "how log lines are written: text or json",
         |c, given| c.log_format = log_format(given)?,
