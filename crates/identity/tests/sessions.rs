@@ -52,7 +52,8 @@ on_both_engines! {
         house.try_user(Some("bob"), None, bob).await.unwrap();
         let admission = house.identity.admission();
         let first = house.sign_in("ada", PASSWORD).await;
-        house.advance(100);
+        assert!(house.session(&first.cookie).await.is_some(), "and it is known to memory now");
+        house.advance(30);
         // The same user again: the session goes on, what depends on it too, under another cookie.
         let (answer, lines) =
             house.lines_of(admission.sign_in(house.attempt("ada", PASSWORD), Some(&first.cookie))).await;

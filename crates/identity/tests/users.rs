@@ -108,6 +108,8 @@ on_both_engines! {
     async fn of_parallel_changes_of_a_state_none_is_lost(engine: Engine) {
         let house = std::sync::Arc::new(house(engine).await);
         let ada = house.ada().await.id;
+        let before = house.identity.users().get(house.id(), ada).await.unwrap();
+        assert!(before.is_active(), "and memory knows it now");
         let mut tasks = tokio::task::JoinSet::new();
         for change in [StateChange::Lock, StateChange::Disable, StateChange::RequirePasswordChange] {
             let house = house.clone();
