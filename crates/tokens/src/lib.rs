@@ -37,7 +37,7 @@ pub mod scope;
 mod service;
 
 pub use access::{AccessToken, Introspection};
-pub use authorization::{Authorize, Browser, Parameters, Redirect, ResponseMode};
+pub use authorization::{Authorize, Browser, Next, Parameters, Preview, Redirect, ResponseMode};
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
 pub use error::{Error, TokenError};
 pub use grants::TokenResponse;

@@ -55,6 +55,16 @@ pub enum Logout {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Pending {
     redirect: Option<String>,
+    client_id: Option<String>,
+}
+
+/// A logout request on its way, as the confirmation page shows it.
+#[derive(Clone, Debug)]
+pub struct LogoutPreview {
+    /// The client that asks, if it is known.
+    pub client: Option<Arc<Client>>,
+    /// Where the browser will go; the page's `form-action` must allow it.
+    pub redirect: Option<String>,
 }
 
 impl Tokens {
@@ -86,9 +96,32 @@ impl Tokens {
             self.end_browser_session(session, browser).await?;
             return Ok(Logout::Done { redirect });
         }
-        let request =
-            self.seal_for_browser(tenant.id, PURPOSE, &Pending { redirect }, browser.cookie).await?;
+        let client_id = client.as_ref().map(|client| client.client_id.clone());
+        let pending = Pending { redirect, client_id };
+        let request = self.seal_for_browser(tenant.id, PURPOSE, &pending, browser.cookie).await?;
         Ok(Logout::Confirm { request, client })
+    }
+
+    /// Tells what a logout request is about, without ending anything. None when it took too long or began in another
+    /// browser.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn preview_logout(
+        &self,
+        tenant: &Tenant,
+        request: &str,
+        browser: Browser<'_>,
+    ) -> Result<Option<LogoutPreview>, Error> {
+        let opened = self.open_from_browser::<Pending>(tenant.id, PURPOSE, request, browser.cookie).await?;
+        let Some(Pending { redirect, client_id }) = opened.map(|opened| opened.content) else {
+            return Ok(None);
+        };
+        let client = match client_id {
+            Some(client_id) => self.clients().by_client_id(tenant.id, &client_id).await?,
+            None => None,
+        };
+        Ok(Some(LogoutPreview { client, redirect }))
     }
 
     /// Ends the session after its user has confirmed. The door must have made certain that it was the user who did (a

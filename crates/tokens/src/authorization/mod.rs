@@ -114,6 +114,34 @@ pub enum Authorize {
     },
 }
 
+/// A request on its way, as the pages between its steps show it.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The client that asks.
+    pub client: Arc<Client>,
+    /// What it asks for.
+    pub scope: ScopeSet,
+    /// Whom it expects.
+    pub login_hint: Option<String>,
+    /// In which languages, best first.
+    pub ui_locales: Option<String>,
+    /// Where the response will go; a page's `form-action` must allow it.
+    pub redirect_uri: String,
+    /// What the request needs now.
+    pub next: Next,
+}
+
+/// What a request on its way needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A sign-in.
+    SignIn,
+    /// The user's consent.
+    Consent,
+    /// Nothing more from its user: [`Tokens::resume`] answers it.
+    Answer,
+}
+
 impl Authorize {
     fn fail(error: RequestError) -> Self {
         Self::Fail { error: error.code, description: error.description }
@@ -199,6 +227,34 @@ impl Tokens {
         }
     }
 
+    /// Tells what a request is about and what it needs, without going on with it. None when it took too long, began in
+    /// another browser, or its client may no longer ask.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn preview(
+        &self,
+        tenant: &Tenant,
+        request: &str,
+        browser: Browser<'_>,
+    ) -> Result<Option<Preview>, Error> {
+        let Ok(case) = self.open_case(tenant, request, browser).await? else { return Ok(None) };
+        let next = match self.weigh(&case).await?.0 {
+            Step::SignIn => Next::SignIn,
+            Step::Consent => Next::Consent,
+            Step::Issue | Step::Refuse(_) => Next::Answer,
+        };
+        let AuthorizationRequest { scope, login_hint, ui_locales, address, .. } = case.pending.request;
+        Ok(Some(Preview {
+            client: case.client,
+            scope,
+            login_hint,
+            ui_locales,
+            redirect_uri: address.uri,
+            next,
+        }))
+    }
+
     /// Goes on with a request after its user has answered the consent page. The door must have made certain that it was
     /// the user who answered (a CSRF token).
     ///
@@ -270,7 +326,8 @@ impl Tokens {
         Ok(Ok(Case { tenant, client, pending, requested_at: sealed_at, browser, sealed, allowed_now: false }))
     }
 
-    async fn go_on(&self, case: Case<'_>) -> Result<Authorize, Error> {
+    /// What a request needs now, and what its user agreed to earlier.
+    async fn weigh(&self, case: &Case<'_>) -> Result<(Step, Option<ScopeSet>), Error> {
         let session = case.session();
         let user = session.and_then(Admitted::user);
         let agreed = match user {
@@ -284,7 +341,7 @@ impl Tokens {
             auth_time: session.auth_time(),
             acr: session.acr(),
         });
-        let situation = Situation {
+        let step = next_step(&Situation {
             request: &case.pending.request,
             client: &case.client.settings,
             requested_at: case.requested_at,
@@ -293,8 +350,15 @@ impl Tokens {
             hinted: case.pending.hinted,
             agreed: agreed.as_ref(),
             allowed_now: case.allowed_now,
-        };
-        match (next_step(&situation), session, user.map(|user| user.id)) {
+        });
+        Ok((step, agreed))
+    }
+
+    async fn go_on(&self, case: Case<'_>) -> Result<Authorize, Error> {
+        let (step, agreed) = self.weigh(&case).await?;
+        let session = case.session();
+        let user = session.and_then(Admitted::user);
+        match (step, session, user.map(|user| user.id)) {
             (Step::Issue, Some(session), Some(user)) => self.issue_code(&case, session, user, agreed).await,
             (Step::Refuse(error), ..) => {
                 Ok(Authorize::Redirect(self.refusal(case.tenant, &case.pending.request.address, error)))
