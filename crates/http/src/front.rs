@@ -9,15 +9,20 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::Route;
+use axum::routing::{Route, future::RouteFuture};
 use futures_util::FutureExt as _;
+use futures_util::future::CatchUnwind;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::Limited;
 use keyreeve_base::World;
+use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::time::Timeout;
 use tower::{Service as _, layer::layer_fn, service_fn};
 use url::Url;
 
@@ -70,22 +75,19 @@ impl Front {
                 let id = front.ids.next();
                 let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
                 request.extensions_mut().insert(context);
-                let about = (request.method().clone(), request.uri().clone());
-                let running = front.limit_body(request.body_mut()).map(|()| inner.call(request));
-                let (headers, limit) = (front.headers, front.request_time);
-                async move {
-                    let mut answer = match running {
-                        Ok(running) => guarded(running, limit, id, &about).await,
-                        Err(problem) => problem.into_response(),
-                    };
-                    // Grown once, not at each step, for what is added here.
-                    answer.headers_mut().reserve(6);
-                    headers.apply(answer.headers_mut());
-                    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-                        answer.headers_mut().insert(REQUEST_ID, id);
-                    }
-                    Ok::<_, Infallible>(answer)
-                }
+                let about = About { id, method: request.method().clone(), uri: request.uri().clone() };
+                let running = match front.limit_body(request.body_mut()) {
+                    // What a handler leaves behind when it panics is what it leaves behind when its client goes away:
+                    // the transaction it was in is rolled back when dropped.
+                    Ok(()) => Running::Handler {
+                        handler: tokio::time::timeout(
+                            front.request_time,
+                            AssertUnwindSafe(inner.call(request)).catch_unwind(),
+                        ),
+                    },
+                    Err(problem) => Running::Refused { problem },
+                };
+                Answering { running, headers: front.headers, about }
             })
         }))
     }
@@ -106,27 +108,63 @@ impl Front {
     }
 }
 
-/// The answer of the handler, or the one for a handler that took too long or panicked.
-async fn guarded(
-    running: impl Future<Output = Result<Response, Infallible>>,
-    limit: Duration,
+/// What is known of a request when its handler fails.
+struct About {
     id: RequestId,
-    (method, uri): &(Method, Uri),
-) -> Response {
-    // What a handler leaves behind when it panics is what it leaves behind when its client goes away: the transaction
-    // it was in is rolled back when dropped.
-    let caught = AssertUnwindSafe(running).catch_unwind();
-    match tokio::time::timeout(limit, caught).await {
-        Ok(Ok(Ok(answer))) => answer,
-        // The path alone: a query may hold what no log may.
-        Ok(Err(_panic)) => {
-            tracing::error!(request_id = id.as_str(), %method, path = uri.path(), "a handler panicked");
-            Problem::of(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-        }
-        Err(_elapsed) => {
-            tracing::warn!(request_id = id.as_str(), %method, path = uri.path(), "a request took too long");
-            let wait = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
-            (wait, Problem::of(StatusCode::SERVICE_UNAVAILABLE)).into_response()
-        }
+    method: Method,
+    uri: Uri,
+}
+
+pin_project! {
+    #[project = RunningProjection]
+    enum Running {
+        Handler { #[pin] handler: Timeout<CatchUnwind<AssertUnwindSafe<RouteFuture<Infallible>>>> },
+        Refused { problem: Box<Problem> },
     }
+}
+
+pin_project! {
+    // Written out, since it is boxed for each request: as an async block it would hold the handler's future thrice.
+    struct Answering {
+        #[pin]
+        running: Running,
+        headers: SecurityHeaders,
+        about: About,
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = match this.running.project() {
+            RunningProjection::Handler { handler } => match ready!(handler.poll(cx)) {
+                Ok(Ok(Ok(answer))) => answer,
+                Ok(Err(_panic)) => panicked(this.about),
+                Err(_elapsed) => too_slow(this.about),
+            },
+            RunningProjection::Refused { problem } => problem.clone().into_response(),
+        };
+        // Grown once, not at each step, for what is added here.
+        answer.headers_mut().reserve(6);
+        this.headers.apply(answer.headers_mut());
+        if let Ok(id) = HeaderValue::from_str(this.about.id.as_str()) {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        Poll::Ready(Ok(answer))
+    }
+}
+
+// Both log the path alone: a query may hold what no log may.
+
+fn panicked(About { id, method, uri }: &About) -> Response {
+    tracing::error!(request_id = id.as_str(), %method, path = uri.path(), "a handler panicked");
+    Problem::of(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}
+
+fn too_slow(About { id, method, uri }: &About) -> Response {
+    tracing::warn!(request_id = id.as_str(), %method, path = uri.path(), "a request took too long");
+    let wait = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
+    (wait, Problem::of(StatusCode::SERVICE_UNAVAILABLE)).into_response()
 }
