@@ -7,8 +7,8 @@
 
 use crate::base64url;
 use crate::sign::{Algorithm, SigningKey, VerifyingKey};
-use crate::strict_json;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use crate::strict_json::{self, Present};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The longest token that is looked at.
@@ -145,24 +145,25 @@ struct Members {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<IgnoredAny>,
-    b64: Option<IgnoredAny>,
-    zip: Option<IgnoredAny>,
-    enc: Option<IgnoredAny>,
-    jwk: Option<IgnoredAny>,
-    jku: Option<IgnoredAny>,
-    x5u: Option<IgnoredAny>,
+    #[serde(default)]
+    crit: Present,
+    #[serde(default)]
+    b64: Present,
+    #[serde(default)]
+    zip: Present,
+    #[serde(default)]
+    enc: Present,
+    #[serde(default)]
+    jwk: Present,
+    #[serde(default)]
+    jku: Present,
+    #[serde(default)]
+    x5u: Present,
 }
 
 impl Members {
-    const fn has_forbidden(&self) -> bool {
-        self.crit.is_some()
-            || self.b64.is_some()
-            || self.zip.is_some()
-            || self.enc.is_some()
-            || self.jwk.is_some()
-            || self.jku.is_some()
-            || self.x5u.is_some()
+    fn has_forbidden(&self) -> bool {
+        [self.crit, self.b64, self.zip, self.enc, self.jwk, self.jku, self.x5u].contains(&Present(true))
     }
 }
 
@@ -260,3 +261,7 @@ impl std::fmt::Debug for Unverified<'_> {
         write!(f, "Unverified({} kid={:?} typ={:?})", self.algorithm, self.kid, self.typ)
     }
 }
+
+#[cfg(test)]
+#[path = "jws_tests.rs"]
+mod tests;

@@ -17,6 +17,16 @@ pub(crate) fn is_object_without_repetition(json: &[u8]) -> bool {
         && parser.end().is_ok()
 }
 
+/// Whether a member is there at all, even as null. For members that are looked for only to be refused.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Present(pub(crate) bool);
+
+impl<'de> serde::Deserialize<'de> for Present {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self(true))
+    }
+}
+
 struct Walk;
 
 impl<'de> DeserializeSeed<'de> for Walk {

@@ -40,6 +40,11 @@ impl Arena {
         self.blocks.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) const fn dirty_blocks(&self) -> usize {
+        self.dirty
+    }
+
     /// Overwrites what the last hashes left.
     pub(super) fn wipe(&mut self) {
         for block in self.blocks.iter_mut().take(self.dirty) {

@@ -154,3 +154,61 @@ fn normalised(password: &Secret) -> Result<Zeroizing<String>, HashError> {
     normal.extend(text.nfkc());
     Ok(normal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: HashPolicy = HashPolicy { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    fn normal(text: &str) -> String {
+        normalised(&Secret::new(text))
+            .map(|normal| normal.to_string())
+            .unwrap_or_else(|error| format!("!{error}"))
+    }
+
+    #[test]
+    fn passwords_are_normalised_once_and_bounded_before_any_work() {
+        assert_eq!(normal("plain Text 1"), "plain Text 1");
+        assert_eq!(normal("e\u{301}\u{fb01}\u{ff21}"), "\u{e9}fiA");
+        assert_eq!(normalised(&Secret::new("")).err(), Some(HashError::Empty));
+        assert_eq!(normal(&"x".repeat(MAX_PASSWORD_BYTES)).len(), MAX_PASSWORD_BYTES);
+        assert_eq!(
+            normalised(&Secret::new(&"x".repeat(MAX_PASSWORD_BYTES + 1))).err(),
+            Some(HashError::TooLong)
+        );
+        // U+FDFA is the character that grows most: 3 bytes become 33.
+        let grown = normalised(&Secret::new(&"\u{fdfa}".repeat(341))).unwrap();
+        assert_eq!((grown.len(), grown.capacity()), (341 * 33, 341 * 33), "never moved while it grew");
+    }
+
+    /// Blocks of memory that `attempt` fills when it goes through the service.
+    fn cost_of<T>(attempt: impl AsyncFnOnce(&Hasher) -> Result<T, HashError>) -> usize {
+        let world = World::new(Arc::new(keyreeve_base::SystemClock), Arc::new(crate::SystemRandom));
+        let hasher = Hasher::new(world, SMALL, PoolSize { workers: 1, queue: 9 }).unwrap();
+        let (gate, opened) = std::sync::mpsc::channel::<()>();
+        let held = hasher.pool.submit("a", move |_| opened.recv().unwrap()).unwrap();
+        let measure = async {
+            // Queued behind the attempt: the worker goes from one to the other without a pause in which to wipe.
+            let dirty = hasher.pool.submit("a", |arena| arena.dirty_blocks()).unwrap();
+            gate.send(()).unwrap();
+            held.await.unwrap().unwrap();
+            dirty.await.unwrap().unwrap()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (attempt, dirty) = runtime.block_on(async { tokio::join!(biased; attempt(&hasher), measure) });
+        assert!(attempt.is_ok());
+        dirty
+    }
+
+    #[test]
+    fn ac_21_every_refusal_costs_one_hash() {
+        let password = Secret::new("wrong");
+        assert_eq!(cost_of(async |hasher| hasher.verify_nobody("a", &password).await), 64);
+        // One SHA-1 alone would tell an imported account from an unknown one.
+        let salted = "{SSHA}eyOPpb8nt6Yup54Q/UAcwr5YTeN9U68KgKR1AQ==";
+        assert_eq!(cost_of(async |hasher| hasher.verify("a", &password, salted).await), 64);
+        let own = Argon2Hash::compute(SMALL, [1; 16], b"secret", &mut Arena::default()).unwrap().text();
+        assert_eq!(cost_of(async |hasher| hasher.verify("a", &password, &own).await), 64);
+    }
+}

@@ -268,8 +268,13 @@ impl Drop for Pool {
 /// elsewhere it stays as it is.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
-        tracing::debug!(%error, "password workers run at normal priority");
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+        let nicer = getpriority_process(None).map(|own| own.saturating_add(NICENESS).min(19));
+        let set = nicer.and_then(|nicer| setpriority_process(Some(rustix::thread::gettid()), nicer));
+        if let Err(error) = set {
+            tracing::debug!(%error, "password workers run at normal priority");
+        }
     }
 }
 

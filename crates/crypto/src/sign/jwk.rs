@@ -3,6 +3,7 @@
 use super::{Algorithm, KeyError};
 use crate::base64url;
 use crate::digest::sha256;
+use crate::strict_json::Present;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
 };
@@ -57,13 +58,17 @@ pub struct Jwk {
 fn has_private_members<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     struct Private {
-        d: Option<serde::de::IgnoredAny>,
-        k: Option<serde::de::IgnoredAny>,
-        p: Option<serde::de::IgnoredAny>,
-        q: Option<serde::de::IgnoredAny>,
+        #[serde(default)]
+        d: Present,
+        #[serde(default)]
+        k: Present,
+        #[serde(default)]
+        p: Present,
+        #[serde(default)]
+        q: Present,
     }
     let Private { d, k, p, q } = Private::deserialize(deserializer)?;
-    Ok(d.is_some() || k.is_some() || p.is_some() || q.is_some())
+    Ok([d, k, p, q].contains(&Present(true)))
 }
 
 /// A set of public keys (RFC 7517 section 5). Keys of unknown types are kept as far as they are text; pick by `kid` and

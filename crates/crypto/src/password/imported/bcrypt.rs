@@ -1,6 +1,5 @@
 //! bcrypt, as OpenBSD, PHP, Python, Java and Go write it.
 
-use crate::base64url;
 use crate::digest::{constant_time_eq, sha256};
 use ::base64::Engine as _;
 use ::base64::alphabet::BCRYPT;
@@ -73,10 +72,9 @@ impl Bcrypt {
 }
 
 fn hexadecimal(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-    let digit = |value: u8| {
-        char::from_digit(u32::from(value), 16).map_or(b'0', |digit| digit.try_into().unwrap_or(b'0'))
-    };
-    let mut hex = Zeroizing::new(Vec::with_capacity(base64url::encoded_len(bytes.len()).saturating_mul(2)));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or_default();
+    let mut hex = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_mul(2)));
     hex.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
     hex
 }
