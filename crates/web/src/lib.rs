@@ -1,5 +1,6 @@
 //! The door for people: server-rendered pages.
 //!
+//! - [`routes`] are the handlers: they read a request, ask a room, and fill a page.
 //! - [`pages`] is the view layer: a struct for each page, rendered by a template.
 //! - [`texts`] holds every word they say, in each language.
 //! - [`assets`] serves the stylesheet, the script and the mark.
@@ -11,5 +12,8 @@
 //! every page in every state.
 
 pub mod assets;
+mod handlers;
 pub mod pages;
 pub mod texts;
+
+pub use handlers::{Pages, WebState, routes};

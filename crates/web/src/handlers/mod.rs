@@ -1,0 +1,62 @@
+//! The handlers: they read a request, ask a room, and fill a page of [`crate::pages`].
+//!
+//! | module | what |
+//! |---|---|
+//! | `visit` | one request of one browser at one tenant: who it is, and how it is answered |
+//! | `forms` | the token in every form, and whether a post comes from our own page |
+//! | `stop` | everything that ends a request early, and the page that says so |
+//! | `sign_in`, `consent`, `sign_out`, `password`, `account`, `landing` | the pages |
+//! | `for_doors` | the pages that other doors ask for |
+//!
+//! To add one: a handler that takes a `Visit`, a line in [`routes`] with its guard. What changes something is a POST that
+//! calls `Visit::check_origin` and `Visit::is_own_form` before anything else.
+
+mod account;
+mod consent;
+mod for_doors;
+mod forms;
+mod landing;
+mod password;
+mod sign_in;
+mod sign_out;
+mod state;
+mod stop;
+mod visit;
+
+pub use for_doors::Pages;
+pub use state::WebState;
+
+use crate::assets;
+use keyreeve_http::browser::path;
+use keyreeve_http::route::{Guard, Routes};
+
+/// Where a password is changed.
+pub(crate) const PASSWORD: &str = "/password";
+/// The account page.
+pub(crate) const ACCOUNT: &str = "/account";
+/// Ends one session.
+pub(crate) const END_SESSION: &str = "/account/sessions/end";
+/// Ends all sessions but the one that asks.
+pub(crate) const END_OTHERS: &str = "/account/sessions/end-others";
+
+/// The route table of this door.
+#[must_use]
+pub fn routes(state: WebState) -> Routes {
+    Routes::new()
+        .get("/", Guard::Public, "landing", landing::show)
+        .get(path::SIGN_IN, Guard::Public, "sign_in_page", sign_in::show)
+        .post(path::SIGN_IN, Guard::BrowserForm, "sign_in", sign_in::submit)
+        .get(path::CONSENT, Guard::Browser, "consent_page", consent::show)
+        .post(path::CONSENT, Guard::BrowserForm, "consent", consent::submit)
+        .get(path::SIGN_OUT, Guard::Public, "sign_out_page", sign_out::show)
+        .post(path::SIGN_OUT, Guard::BrowserForm, "sign_out", sign_out::submit)
+        .get(path::SIGNED_OUT, Guard::Public, "signed_out_page", sign_out::done)
+        .get(PASSWORD, Guard::Browser, "password_page", password::show)
+        .post(PASSWORD, Guard::BrowserForm, "password_change", password::submit)
+        .get(ACCOUNT, Guard::Browser, "account_page", account::show)
+        .post(END_SESSION, Guard::BrowserForm, "session_end", account::end_session)
+        .post(END_OTHERS, Guard::BrowserForm, "sessions_end_others", account::end_others)
+        .tenanted()
+        .get(assets::ROUTE, Guard::Public, "asset", assets::serve)
+        .with_state(state)
+}
