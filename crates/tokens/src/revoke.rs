@@ -104,23 +104,6 @@ impl Tokens {
             .await
     }
 
-    /// The regular care of this room: every tenant's keys, and what is over. Any number of nodes may call it, at any time.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn maintain(&self) -> Result<(), Error> {
-        let mut after = None;
-        loop {
-            let page = self.0.identity.tenants().list(after, 500).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            for tenant in page.iter().filter(|tenant| tenant.is_active()) {
-                self.keys().maintain(tenant.id).await?;
-            }
-        }
-        self.prune().await.map(drop)
-    }
-
     /// Forgets grants, used assertions and revocations that are over; answers how many grants.
     ///
     /// # Errors

@@ -230,7 +230,7 @@ statements! {
     pub(crate) REVOKE_GRANTS_TO = "UPDATE oauth_grant SET revoked_at = $4 WHERE tenant_id = $1 AND user_id = $2 \
         AND client = $3 AND revoked_at IS NULL RETURNING id";
     /// What a token's use asks of its grant.
-    pub(crate) GRANT_STATE = "SELECT user_id, session_id, offline, claims, revoked_at FROM oauth_grant \
+    pub(crate) GRANT_STATE = "SELECT user_id, session_id, offline, client, claims, revoked_at FROM oauth_grant \
         WHERE tenant_id = $1 AND id = $2";
     /// What introspection tells of a refresh token.
     pub(crate) GRANT_BY_REFRESH = "SELECT id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, \

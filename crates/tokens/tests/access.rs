@@ -170,6 +170,25 @@ on_both_engines! {
         house.check().await;
     }
 
+    async fn a_client_that_is_registered_anew_is_another_one(engine: Engine) {
+        let house = house(engine).await;
+        let portal = house.portal().await;
+        let robot = house.app("robot", crate::house::robot()).await;
+        let of_portal = house.tokens_for(&portal, &house.sign_in().await).await.access_token;
+        let of_robot = house.client_credentials(&robot, None).await.expect("a token").access_token;
+        assert!(house.is_good(&of_portal).await && house.is_good(&of_robot).await);
+        for app in [&portal, &robot] {
+            let clients = house.tokens.clients();
+            clients.delete(house.tenant.id, app.client.id, &Cause::operator()).await.expect("a deletion");
+        }
+        house.portal().await;
+        assert!(!house.is_good(&of_portal).await, "its grant was the former client's");
+        house.advance(1);
+        house.app("robot", crate::house::robot()).await;
+        assert!(!house.is_good(&of_robot).await);
+        house.check().await;
+    }
+
     async fn userinfo_tells_what_the_scope_opens(engine: Engine) {
         let house = house(engine).await;
         let portal = house.portal().await;

@@ -211,7 +211,7 @@ on_both_engines! {
         house.try_login(&house.tenant, assertion(&robot.assertion(&house, "2", |_| ()))).await.expect("a client");
         assert_eq!(remembered().await, 1);
         house.advance(91);
-        house.tokens.maintain().await.expect("care");
+        house.tokens.prune().await.expect("care");
         assert_eq!(remembered().await, 0);
     }
 

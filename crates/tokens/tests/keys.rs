@@ -68,7 +68,7 @@ on_both_engines! {
         house.advance(3_601);
         assert!(!house.is_good(&old).await);
         assert_eq!(published(tokens, tenant).await.keys.len(), 2, "even before it was tidied away");
-        tokens.maintain().await.expect("care");
+        tokens.keys().maintain(house.tenant.id).await.expect("care");
         assert_eq!(tokens.keys().list(tenant).await.expect("a list").len(), 2);
         house.check().await;
     }
@@ -79,16 +79,16 @@ on_both_engines! {
         let tokens = &house.tokens;
         let first = kid(&house.client_credentials(&robot, None).await.expect("a token").access_token);
         house.advance(90 * 86_400 - 1);
-        tokens.maintain().await.expect("care");
+        tokens.keys().maintain(house.tenant.id).await.expect("care");
         let before = kid(&house.client_credentials(&robot, None).await.expect("a token").access_token);
         assert_eq!(before, first);
         house.advance(1);
-        let (cared, lines) = house.lines_of(tokens.maintain()).await;
+        let (cared, lines) = house.lines_of(tokens.keys().maintain(house.tenant.id)).await;
         cared.expect("care");
         assert_eq!(lines, ["key.rotate success"]);
         let after = kid(&house.client_credentials(&robot, None).await.expect("a token").access_token);
         assert_ne!(after, first);
-        let ((), lines) = house.lines_of(async { tokens.maintain().await.expect("care") }).await;
+        let ((), lines) = house.lines_of(async { tokens.keys().maintain(house.tenant.id).await.expect("care") }).await;
         assert!(lines.is_empty(), "{lines:?}");
     }
 
@@ -108,7 +108,7 @@ on_both_engines! {
             assert!(verifies(&set, &response.access_token) && verifies(&set, &id));
         }
         // The next RSA key takes time to find: the background job makes it.
-        tokens.maintain().await.expect("care");
+        tokens.keys().maintain(house.tenant.id).await.expect("care");
         let next: Vec<_> = tokens.keys().list(tenant).await.expect("a list").into_iter().filter(|k| k.state == KeyState::Next).collect();
         assert_eq!(next.len(), 3);
     }

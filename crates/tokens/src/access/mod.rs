@@ -125,10 +125,11 @@ impl Tokens {
         let Some(client) = self.clients().by_client_id(tenant.id, &claims.client_id).await? else {
             return Ok(None);
         };
-        if !client.settings.enabled {
+        // A client that was removed and registered anew under the same name is another one.
+        if !client.settings.enabled || client.created_at.seconds() > claims.iat {
             return Ok(None);
         }
-        let Some((subject, grant)) = self.subject_of(tenant.id, claims).await? else { return Ok(None) };
+        let Some((subject, grant)) = self.subject_of(&client, claims).await? else { return Ok(None) };
         Ok(Some(AccessToken { verified, client, subject, grant }))
     }
 
@@ -173,13 +174,15 @@ impl Tokens {
     /// Whom a token speaks for, if nothing stands against them.
     async fn subject_of(
         &self,
-        tenant: TenantId,
+        client: &Client,
         claims: &VerifiedClaims,
     ) -> Result<Option<(TokenSubject, Option<Arc<GrantState>>)>, Error> {
+        let tenant = client.tenant_id;
         let Some(gid) = claims.gid else {
             return Ok((claims.sub == claims.client_id).then_some((TokenSubject::Client, None)));
         };
-        let Some(grant) = self.grant_state(tenant, gid).await?.filter(|grant| !grant.revoked) else {
+        let found = self.grant_state(tenant, gid).await?;
+        let Some(grant) = found.filter(|grant| !grant.revoked && grant.client == client.id) else {
             return Ok(None);
         };
         let identity = &self.0.identity;

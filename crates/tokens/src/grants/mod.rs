@@ -114,6 +114,7 @@ impl Grant {
 #[derive(Debug)]
 pub(crate) struct GrantState {
     pub(crate) user: UserId,
+    pub(crate) client: ClientId,
     /// The session that it leans on.
     pub(crate) session: Option<SessionId>,
     pub(crate) claims: ClaimsRequest,
@@ -138,8 +139,9 @@ impl Tokens {
                             Ok(GrantState {
                                 user: row.get(0)?,
                                 session: row.get::<Option<SessionId>>(1)?.filter(|_| !offline),
-                                claims: claims_of(row.get::<Option<String>>(3)?.as_deref())?,
-                                revoked: row.get::<Option<Timestamp>>(4)?.is_some(),
+                                client: row.get(3)?,
+                                claims: claims_of(row.get::<Option<String>>(4)?.as_deref())?,
+                                revoked: row.get::<Option<Timestamp>>(5)?.is_some(),
                             })
                         })
                         .await
@@ -225,6 +227,8 @@ impl Tokens {
             }
             _ => None,
         };
+        metrics::counter!("keyreeve_tokens_issued_total", "method" => issue.admitted.method().text())
+            .increment(1);
         Ok(TokenResponse {
             access_token,
             token_type: "Bearer",
