@@ -59,27 +59,16 @@ impl<'a> Bench<'a> {
         let address = free_address()?;
         let cli = Cli { binary, data, address };
         cli.run(&["init", "--json"], None).await?;
-        cli.run(&["tenant", "policy", "default", "--password-grant", "on", "--json"], None).await?;
-        let client = cli
-            .run(
-                &[
-                    "client",
-                    "create",
-                    "--name",
-                    "Bench",
-                    "--grant",
-                    "client_credentials",
-                    "--grant",
-                    "refresh_token",
-                    "--grant",
-                    "password",
-                    "--scope",
-                    "openid profile email offline_access",
-                    "--json",
-                ],
-                None,
-            )
+        cli.run(&["tenant", "policy", "default", "--set", "tokens.password_grant=true", "--json"], None)
             .await?;
+        let mut create = vec!["client", "create", "--name", "Bench", "--json"];
+        for grant in ["client_credentials", "refresh_token", "password"] {
+            create.extend(["--grant-type", grant]);
+        }
+        for scope in ["openid", "profile", "email", "offline_access"] {
+            create.extend(["--scope", scope]);
+        }
+        let client = cli.run(&create, None).await?;
         for i in 0..plan.connections {
             let name = format!("bench-{i}");
             cli.run(&["user", "create", "--username", &name, "--password-stdin", "--json"], Some(PASSWORD))
