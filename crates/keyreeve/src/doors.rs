@@ -1,6 +1,7 @@
 //! Where the doors are mounted. This is the one place that knows all of them; they never know each other.
 
 use crate::App;
+use keyreeve_http::browser::path;
 use keyreeve_http::cookie::CookieNames;
 use keyreeve_http::route::Routes;
 use keyreeve_oidc::OidcState;
@@ -13,9 +14,15 @@ pub const TOKEN_PATH: &str = keyreeve_oidc::TOKEN_PATH;
 /// The routes of every door.
 #[must_use]
 pub fn routes(app: &App) -> Routes {
-    let (tokens, world) = (app.tokens.clone(), app.world.clone());
-    let cookies = CookieNames { secure: app.public_url.is_https() };
-    let oidc = OidcState::new(tokens.clone(), world.clone(), cookies, Arc::new(Pages));
-    let web = WebState::new(tokens, world, app.public_url.url().clone());
+    let url = app.public_url.url();
+    // The standards' door has no pages of its own; the door for people lends it theirs.
+    let oidc = OidcState::new(app.tokens.clone(), app.world.clone(), CookieNames::of(url), Arc::new(Pages));
+    let web = WebState::new(app.tokens.clone(), app.world.clone(), url.clone());
     keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web))
+}
+
+/// Where a person signs in.
+#[must_use]
+pub fn sign_in_url(app: &App) -> String {
+    format!("{}{}", app.public_url, path::SIGN_IN)
 }

@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure};
 use super::{LOCK_PATIENCE, system_world};
 use crate::config::Config;
 use crate::first_start::FirstStart;
-use crate::{App, Error, Purpose};
+use crate::{App, Error, Purpose, doors};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
@@ -122,7 +122,7 @@ fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Says where to sign in; the first time, also who as. This is the only place where the one-time password is ever seen.
 fn announce(app: &App, first: Option<FirstStart>, json: bool) {
-    let sign_in = format!("{}/", app.public_url);
+    let sign_in = doors::sign_in_url(app);
     let text = if json {
         let first = first.map(|first| {
             json!({
@@ -130,7 +130,7 @@ fn announce(app: &App, first: Option<FirstStart>, json: bool) {
                 "one_time_password": first.one_time_password.as_ref().map(|password| password.expose()),
             })
         });
-        json!({"url": sign_in, "data_dir": app.config.data_dir, "first_start": first}).to_string()
+        json!({"url": app.public_url.to_string(), "sign_in": sign_in, "data_dir": app.config.data_dir, "first_start": first}).to_string()
     } else {
         banner(app, &sign_in, first.as_ref(), std::io::stdout().is_terminal())
     };

@@ -183,7 +183,7 @@ fn people_see_where_to_sign_in() {
     let place = Installation::sqlite();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let banner = place.banner(&free);
-    for text in [&format!("http://{free}/"), "admin", "Password", "shown this once", "Ctrl-C"] {
+    for text in [&format!("http://{free}/signin"), "admin", "Password", "shown this once", "Ctrl-C"] {
         assert!(banner.contains(text), "{text}: {banner}");
     }
     assert!(!banner.contains('\u{1b}'), "no colours into a pipe");
