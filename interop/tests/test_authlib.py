@@ -29,6 +29,8 @@ def id_token_claims(
     return claims
 
 
+# RFC 9864 gives EdDSA over Curve25519 the narrower name Ed25519; relying parties in the field know the wider one.
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated:joserfc.errors.SecurityWarning")
 @pytest.mark.parametrize("auth_method", ["client_secret_basic", "client_secret_post", "none"])
 def test_a_whole_life(server: Server, person: Person, auth_method: str) -> None:
     """Discovery, code and PKCE, tokens, userinfo, refresh, introspection, revocation, logout."""
@@ -48,7 +50,10 @@ def test_a_whole_life(server: Server, person: Person, auth_method: str) -> None:
     )
     with relying_party, Visitor(homes) as visitor:
         url, state = relying_party.create_authorization_url(
-            metadata["authorization_endpoint"], nonce=nonce, code_verifier=verifier
+            metadata["authorization_endpoint"],
+            nonce=nonce,
+            code_verifier=verifier,
+            prompt="consent",  # what OpenID Connect Core 11 asks of whoever wants offline_access
         )
         arrival = visitor.sign_in(url, person)
         assert arrival.parameters["state"] == state
@@ -58,7 +63,7 @@ def test_a_whole_life(server: Server, person: Person, auth_method: str) -> None:
         token = relying_party.fetch_token(
             endpoint, authorization_response=arrival.url, code_verifier=verifier, state=state
         )
-        keys = relying_party.get(metadata["jwks_uri"], withhold_token=True).json()
+        keys = relying_party.request("GET", metadata["jwks_uri"], withhold_token=True).json()
         claims = id_token_claims(token, client, nonce, metadata, keys)
         assert claims["sub"] == person.id
 
@@ -108,7 +113,7 @@ def test_a_whole_life(server: Server, person: Person, auth_method: str) -> None:
         assert isinstance(farewell, Arrival)
         assert farewell.parameters == {"state": state}
 
-        silent = visitor.open(add_params_to_uri(url, {"prompt": "none"}))
+        silent = visitor.open(url.replace("prompt=consent", "prompt=none"))
         assert isinstance(silent, Arrival)
         assert silent.parameters["error"] == "login_required"
 
