@@ -29,7 +29,8 @@ async fn page(visit: &mut Visit, query: Result<StrictQuery, ParamError>) -> Resu
     }
     let (_, user) = visit.signed_in(Some(request))?;
     let csrf = visit.form_token(Purpose::Consent).await?;
-    let scopes: Vec<&str> = preview.scope.iter().collect();
+    let mut scopes: Vec<&str> = preview.scope.iter().collect();
+    scopes.sort_by_key(|scope| rank(scope));
     let page = Consent {
         chrome: visit.chrome(),
         form: Form { action: &visit.path(path::CONSENT), csrf: &csrf, hidden: &[(path::REQUEST, request)] },
@@ -39,6 +40,12 @@ async fn page(visit: &mut Visit, query: Result<StrictQuery, ParamError>) -> Resu
         scopes: &scopes,
     };
     Ok(visit.page(StatusCode::OK, &page, Some(&preview.redirect_uri)))
+}
+
+/// The order in which scopes are shown: from who one is to what is known of one, then the application's own.
+fn rank(scope: &str) -> usize {
+    const KNOWN: [&str; 6] = ["openid", "profile", "email", "phone", "address", "offline_access"];
+    KNOWN.iter().position(|known| *known == scope).unwrap_or(KNOWN.len())
 }
 
 /// `POST /consent`.

@@ -279,7 +279,8 @@ async fn change_forced(visit: &mut Visit, mut params: Params) -> Result<Response
     let trouble = match visit.state.identity().admission().finish_password_change(finish).await {
         Ok(done @ SignIn::SignedIn { .. }) => return sign_in::signed_in(visit, &done, ticket.request),
         // The ticket is too old or was used: the proof must be made again.
-        Ok(SignIn::Refused(Refusal::Denied) | SignIn::MustChangePassword { .. }) => {
+        Ok(SignIn::Refused(Refusal::Denied) | SignIn::MustChangePassword { .. })
+        | Err(Error::VersionConflict) => {
             return sign_in::start_over(visit, preview.as_ref(), &params).await;
         }
         Ok(SignIn::Refused(refusal)) => Trouble::of_refusal(refusal),

@@ -20,10 +20,10 @@ pub(crate) async fn show(visit: Visit, query: Result<StrictQuery, ParamError>) -
 
 async fn page(visit: &Visit, query: Result<StrictQuery, ParamError>) -> Result<Response, Stop> {
     let StrictQuery(params) = query?;
-    ask(visit, params.get(path::REQUEST)).await
+    ask(visit, StatusCode::OK, params.get(path::REQUEST)).await
 }
 
-async fn ask(visit: &Visit, request: Option<&str>) -> Result<Response, Stop> {
+async fn ask(visit: &Visit, status: StatusCode, request: Option<&str>) -> Result<Response, Stop> {
     let Some(user) = visit.session.as_ref().and_then(|session| session.user()) else {
         return visit.go(&visit.path(path::SIGNED_OUT));
     };
@@ -47,7 +47,7 @@ async fn ask(visit: &Visit, request: Option<&str>) -> Result<Response, Stop> {
         user: &user.greeting(),
         stay_url: &visit.path(ACCOUNT),
     };
-    Ok(visit.page(StatusCode::OK, &page, redirect))
+    Ok(visit.page(status, &page, redirect))
 }
 
 /// `POST /signout`: ends the session.
@@ -62,7 +62,7 @@ async fn sign_out(visit: &Visit, form: Result<StrictForm, ParamError>) -> Result
     let request = params.get(path::REQUEST);
     if !visit.is_own_form(Purpose::SignOut, params.get(fields::CSRF)).await? {
         // Asks again, or says that there is nobody to sign out (ABUSE-CASES AC-19).
-        return ask(visit, request).await;
+        return ask(visit, StatusCode::BAD_REQUEST, request).await;
     }
     let redirect = match request {
         Some(request) => {

@@ -1,7 +1,7 @@
 //! The render tests.
 
 mod contrast;
-mod dom;
+pub mod dom;
 
 use self::dom::Page;
 use crate::states::{self, HOSTILE, State};

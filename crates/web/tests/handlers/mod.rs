@@ -1,0 +1,5 @@
+//! The handlers through their router, as browsers meet them.
+
+mod flows;
+mod house;
+mod refusals;
