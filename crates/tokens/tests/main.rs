@@ -17,6 +17,7 @@ mod front_channel;
 mod house;
 mod keys;
 mod logout;
+mod preview;
 mod refresh;
 
 use keyreeve_testkit::{Engine, on_both_engines};
