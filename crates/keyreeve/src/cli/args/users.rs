@@ -1,0 +1,154 @@
+//! The arguments of `keyreeve user …`.
+
+use super::InTenant;
+use crate::cli::exit::EXIT_CODES;
+use clap::{Args, Subcommand};
+
+/// Commands on users. A user is named by user name, e-mail address or identifier.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXIT_CODES)]
+pub enum UserCommand {
+    /// Create a user
+    #[command(after_help = "\
+Examples:
+  keyreeve user create --username ada --email ada@example.com --generate-password
+  printf %s \"$PASSWORD\" | keyreeve user create --username ada --password-stdin --json")]
+    Create(Box<UserCreate>),
+    /// Show a user
+    #[command(after_help = "Examples:\n  keyreeve user show ada@example.com")]
+    Show(UserArg),
+    /// List the users of a tenant
+    #[command(
+        after_help = "Examples:\n  keyreeve user list --limit 20\n  keyreeve user list --after ID --json"
+    )]
+    List {
+        /// Where to look
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Begin behind the user with this identifier
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        /// At most so many, up to 500
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
+    },
+    /// Give a user a new password
+    #[command(after_help = "\
+Examples:
+  keyreeve user set-password ada                    asks for it
+  keyreeve user set-password ada --generate-password
+  printf %s \"$PASSWORD\" | keyreeve user set-password ada --password-stdin
+
+It ends the user's sessions. Unless --keep is given, the user must choose another at the next sign-in.")]
+    SetPassword {
+        /// Who
+        #[command(flatten)]
+        user: UserArg,
+        /// Where the password comes from
+        #[command(flatten)]
+        password: PasswordArg,
+        /// Do not ask the user to choose another at the next sign-in
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Let a disabled user in again
+    #[command(after_help = "Examples:\n  keyreeve user enable ada")]
+    Enable(UserArg),
+    /// Let a user in no more; ends the sessions and tokens
+    #[command(after_help = "Examples:\n  keyreeve user disable ada")]
+    Disable(UserArg),
+    /// Lock a user out, by decision of an administrator
+    #[command(after_help = "Examples:\n  keyreeve user lock ada")]
+    Lock(UserArg),
+    /// Lift that lock
+    #[command(after_help = "Examples:\n  keyreeve user unlock ada")]
+    Unlock(UserArg),
+    /// List a user's sessions
+    #[command(after_help = "Examples:\n  keyreeve user sessions ada")]
+    Sessions(UserArg),
+    /// End a user's sessions, and the tokens that depend on them
+    #[command(after_help = "\
+Examples:
+  keyreeve user end-sessions ada
+  keyreeve user end-sessions ada --session ID")]
+    EndSessions {
+        /// Who
+        #[command(flatten)]
+        user: UserArg,
+        /// End this one only
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+    },
+    /// Make a user choose a new password at the next sign-in
+    #[command(after_help = "Examples:\n  keyreeve user require-password-change ada")]
+    RequirePasswordChange(UserArg),
+}
+
+/// One user.
+#[derive(Debug, Args)]
+pub struct UserArg {
+    /// User name, e-mail address or identifier
+    pub user: String,
+    /// Where to look
+    #[command(flatten)]
+    pub tenant: InTenant,
+}
+
+/// Where a password comes from.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct PasswordArg {
+    /// Read the password from standard input, up to the end of the line
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Make a random one and print it
+    #[arg(long)]
+    pub generate_password: bool,
+}
+
+/// A new user.
+#[derive(Debug, Args)]
+pub struct UserCreate {
+    /// Where to create it
+    #[command(flatten)]
+    pub tenant: InTenant,
+    /// The user name
+    #[arg(long)]
+    pub username: Option<String>,
+    /// The e-mail address
+    #[arg(long)]
+    pub email: Option<String>,
+    /// The address is known to be the user's
+    #[arg(long, requires = "email")]
+    pub email_verified: bool,
+    /// The first name
+    #[arg(long)]
+    pub given_name: Option<String>,
+    /// The family name
+    #[arg(long)]
+    pub family_name: Option<String>,
+    /// The whole name as it is shown
+    #[arg(long)]
+    pub display_name: Option<String>,
+    /// The telephone number
+    #[arg(long)]
+    pub phone_number: Option<String>,
+    /// The language, such as de-AT
+    #[arg(long)]
+    pub locale: Option<String>,
+    /// The time zone, such as Europe/Vienna
+    #[arg(long)]
+    pub zoneinfo: Option<String>,
+    /// A further attribute; the same name again adds a value
+    #[arg(long = "attribute", value_name = "NAME=VALUE")]
+    pub attributes: Vec<String>,
+    /// Where the password comes from; without one, the user cannot sign in until it is set
+    #[command(flatten)]
+    pub password: PasswordArg,
+    /// Read the hash of the password from standard input (PHC, bcrypt, PBKDF2, {SSHA}, SHA-crypt)
+    #[arg(long, conflicts_with_all = ["password_stdin", "generate_password"])]
+    pub password_hash_stdin: bool,
+    /// The user must choose a new password at the first sign-in
+    #[arg(long)]
+    pub must_change_password: bool,
+}
