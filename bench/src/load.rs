@@ -17,10 +17,21 @@ use std::time::{Duration, Instant};
 pub struct Plan {
     /// Keep-alive connections.
     pub connections: usize,
-    /// What is sent before the measurement starts.
+    /// How often an operation is measured, in turns with the bare handler.
+    pub rounds: u32,
+    /// What is sent in each round before the measurement starts.
     pub warm_up: Duration,
-    /// What is measured.
+    /// What is measured in each round.
     pub measured: Duration,
+}
+
+/// What one round cost.
+pub struct Round {
+    /// Of the requests answered while measuring, in microseconds.
+    latencies_us: Vec<u64>,
+    elapsed_s: f64,
+    /// CPU time of the server for each request, in microseconds.
+    pub cpu_us: f64,
 }
 
 /// What one operation cost.
@@ -34,8 +45,25 @@ pub struct Measured {
     pub p50_us: u64,
     /// 99th percentile in microseconds.
     pub p99_us: u64,
-    /// CPU time of the server for each request, in microseconds.
+    /// CPU time of the server for each request, in microseconds: the median of the rounds.
     pub cpu_us: f64,
+}
+
+impl Measured {
+    /// What these rounds come to.
+    pub fn of(rounds: Vec<Round>) -> Self {
+        let cpu_us = median(rounds.iter().map(|round| round.cpu_us));
+        let elapsed_s: f64 = rounds.iter().map(|round| round.elapsed_s).sum();
+        let mut latencies: Vec<u64> = rounds.into_iter().flat_map(|round| round.latencies_us).collect();
+        latencies.sort_unstable();
+        Self {
+            requests: latencies.len() as u64,
+            per_second: latencies.len() as f64 / elapsed_s,
+            p50_us: percentile(&latencies, 50),
+            p99_us: percentile(&latencies, 99),
+            cpu_us,
+        }
+    }
 }
 
 /// One connection's requests: makes the next one, and reads what the last answer gave.
@@ -69,59 +97,83 @@ impl Script for Same {
     }
 }
 
-/// Loads `server` with one script for each connection and says what it cost.
-pub async fn measure(server: &Server, plan: &Plan, scripts: Vec<Box<dyn Script>>) -> Result<Measured> {
-    let measuring = Arc::new(AtomicBool::new(false));
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut tasks = Vec::new();
-    for script in scripts.into_iter().take(plan.connections) {
-        let connection = connect(server.address).await?;
-        tasks.push(tokio::spawn(drive(connection, script, Arc::clone(&measuring), Arc::clone(&stop))));
-    }
-    tokio::time::sleep(plan.warm_up).await;
-    let (cpu_before, started) = (server.cpu_seconds()?, Instant::now());
-    measuring.store(true, Ordering::Release);
-    tokio::time::sleep(plan.measured).await;
-    measuring.store(false, Ordering::Release);
-    let (cpu, elapsed) = (server.cpu_seconds()? - cpu_before, started.elapsed());
-    stop.store(true, Ordering::Release);
-    let mut latencies: Vec<u64> = Vec::new();
-    for task in tasks {
-        latencies.extend(task.await??);
-    }
-    latencies.sort_unstable();
-    let requests = latencies.len() as u64;
-    if requests == 0 {
-        bail!("no request was answered while measuring");
-    }
-    Ok(Measured {
-        requests,
-        per_second: requests as f64 / elapsed.as_secs_f64(),
-        p50_us: percentile(&latencies, 50),
-        p99_us: percentile(&latencies, 99),
-        cpu_us: cpu * 1e6 / requests as f64,
-    })
+/// Open connections to one server, each with its script.
+pub struct Load {
+    clients: Vec<Client>,
 }
 
-/// Runs one connection until told to stop; answers the latencies of what was answered while measuring.
-async fn drive(
-    mut connection: SendRequest<Full<Bytes>>,
-    mut script: Box<dyn Script>,
-    measuring: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
-) -> Result<Vec<u64>> {
-    let mut latencies = Vec::with_capacity(1 << 16);
-    while !stop.load(Ordering::Acquire) {
-        let request = script.request()?;
-        let started = Instant::now();
-        let (status, body) = send(&mut connection, request).await?;
-        let elapsed = started.elapsed();
-        script.answer(status, &body)?;
-        if measuring.load(Ordering::Acquire) {
-            latencies.push(u64::try_from(elapsed.as_micros())?);
+struct Client {
+    connection: SendRequest<Full<Bytes>>,
+    script: Box<dyn Script>,
+    latencies_us: Vec<u64>,
+}
+
+impl Load {
+    /// Connects each script to `server`.
+    pub async fn open(server: &Server, scripts: Vec<Box<dyn Script>>) -> Result<Self> {
+        let mut clients = Vec::new();
+        for script in scripts {
+            let connection = connect(server.address).await?;
+            clients.push(Client { connection, script, latencies_us: Vec::with_capacity(1 << 16) });
         }
+        Ok(Self { clients })
     }
-    Ok(latencies)
+
+    /// Loads `server`, the one that the connections lead to, for one round.
+    pub async fn round(&mut self, server: &Server, plan: &Plan) -> Result<Round> {
+        let measuring = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(AtomicBool::new(false));
+        let tasks: Vec<_> = self
+            .clients
+            .drain(..)
+            .map(|client| tokio::spawn(client.drive(Arc::clone(&measuring), Arc::clone(&stop))))
+            .collect();
+        tokio::time::sleep(plan.warm_up).await;
+        let (cpu_before, started) = (server.cpu_seconds()?, Instant::now());
+        measuring.store(true, Ordering::Release);
+        tokio::time::sleep(plan.measured).await;
+        measuring.store(false, Ordering::Release);
+        let (cpu_s, elapsed_s) = (server.cpu_seconds()? - cpu_before, started.elapsed().as_secs_f64());
+        stop.store(true, Ordering::Release);
+        let mut latencies_us = Vec::new();
+        for task in tasks {
+            let mut client = task.await??;
+            latencies_us.append(&mut client.latencies_us);
+            self.clients.push(client);
+        }
+        if latencies_us.is_empty() {
+            bail!("no request was answered while measuring");
+        }
+        let cpu_us = cpu_s * 1e6 / latencies_us.len() as f64;
+        Ok(Round { latencies_us, elapsed_s, cpu_us })
+    }
+}
+
+impl Client {
+    /// Sends one request after the other until told to stop; notes the latencies of what is answered while measuring.
+    async fn drive(mut self, measuring: Arc<AtomicBool>, stop: Arc<AtomicBool>) -> Result<Self> {
+        while !stop.load(Ordering::Acquire) {
+            let request = self.script.request()?;
+            let started = Instant::now();
+            let (status, body) = send(&mut self.connection, request).await?;
+            let elapsed = started.elapsed();
+            self.script.answer(status, &body)?;
+            if measuring.load(Ordering::Acquire) {
+                self.latencies_us.push(u64::try_from(elapsed.as_micros())?);
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Loads `server` with one script for each connection, for all rounds in a row, and says what it cost.
+pub async fn measure(server: &Server, plan: &Plan, scripts: Vec<Box<dyn Script>>) -> Result<Measured> {
+    let mut load = Load::open(server, scripts.into_iter().take(plan.connections).collect()).await?;
+    let mut rounds = Vec::new();
+    for _ in 0..plan.rounds {
+        rounds.push(load.round(server, plan).await?);
+    }
+    Ok(Measured::of(rounds))
 }
 
 /// Opens a keep-alive connection.
@@ -142,6 +194,13 @@ pub async fn send(
     let response = connection.send_request(request).await.context("the server closed the connection")?;
     let status = response.status().as_u16();
     Ok((status, response.into_body().collect().await?.to_bytes()))
+}
+
+/// The middle one of some figures; zero of none.
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 fn percentile(sorted: &[u64], percent: usize) -> u64 {

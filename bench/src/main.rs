@@ -6,12 +6,14 @@
 
 mod hashing;
 mod load;
+mod passwords;
 mod report;
 mod scenario;
 mod server;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
+use scenario::Part;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,9 +21,15 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "keyreeve-bench", version)]
 struct Arguments {
-    /// Seconds that each operation is measured, after a warm-up of a fifth of that.
+    /// Seconds that each operation is measured, all rounds together, after a warm-up of a fifth of that.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// In how many rounds: the bare handler is measured before each, so that what else the machine does falls on both.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Measures only these.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
     /// Keep-alive connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
@@ -42,11 +50,14 @@ async fn main() -> Result<()> {
     if arguments.bare {
         return server::serve_bare().await;
     }
+    let measured = Duration::from_secs(arguments.seconds) / arguments.rounds.max(1);
     let plan = load::Plan {
         connections: arguments.connections,
-        warm_up: Duration::from_millis(arguments.seconds * 200),
-        measured: Duration::from_secs(arguments.seconds),
+        rounds: arguments.rounds.max(1),
+        warm_up: measured / 5,
+        measured,
     };
-    let report = scenario::run(&arguments.server, &plan).await?;
+    let parts = if arguments.only.is_empty() { Part::value_variants() } else { &arguments.only };
+    let report = scenario::run(&arguments.server, &plan, parts).await?;
     if arguments.json { report.print_json() } else { report.print_table() }
 }

@@ -1,7 +1,7 @@
 //! The operations that are measured, and the server they are measured on.
 
-use crate::hashing;
-use crate::load::{self, Measured, Plan, Same, Script};
+use crate::load::{self, Load, Plan, Same, Script};
+use crate::passwords;
 use crate::report::Report;
 use crate::server::{Server, free_address, keyreeve};
 use anyhow::{Context, Result, bail};
@@ -18,10 +18,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 
-const PASSWORD: &str = "a bench passphrase of some length";
+/// The password of every user.
+pub const PASSWORD: &str = "a bench passphrase of some length";
 
-/// Runs everything.
-pub async fn run(binary: &Path, plan: &Plan) -> Result<Report> {
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// From starting the process to the first token.
+    Start,
+    /// The memory of an idle server.
+    Idle,
+    /// `GET /jwks`.
+    Jwks,
+    /// `POST /introspect` about a user's access token.
+    Introspection,
+    /// `GET /userinfo`.
+    Userinfo,
+    /// The client credentials grant.
+    ClientCredentials,
+    /// The refresh token grant.
+    Refresh,
+    /// Sign-ins by password, and what a flood of them does to a refresh.
+    Passwords,
+}
+
+/// Measures these parts.
+pub async fn run(binary: &Path, plan: &Plan, parts: &[Part]) -> Result<Report> {
     if !binary.exists() {
         let built = tokio::process::Command::new("cargo")
             .args(["build", "--release", "-p", "keyreeve"])
@@ -29,26 +51,32 @@ pub async fn run(binary: &Path, plan: &Plan) -> Result<Report> {
             .await?;
         anyhow::ensure!(built.success(), "cargo build --release failed");
     }
-    let bare = Server::bare().await?;
-    let mut report = Report::new(same(&bare, plan, |_| get("/bare")).await?);
-    bare.stop().await?;
-
-    let data = tempfile::tempdir()?;
-    let bench = Bench::provision(binary, data.path(), plan).await?;
-    bench.start_up(&mut report).await?;
+    // The server makes the directory itself, for nobody else to read.
+    let scratch = tempfile::tempdir()?;
+    let data = scratch.path().join("data");
+    let bench = Bench::provision(binary, &data, plan).await?;
+    let mut report = Report::default();
+    if parts.contains(&Part::Start) {
+        bench.start_up(&mut report).await?;
+    }
     let server = bench.serve().await?;
-    bench.idle(&server, &mut report).await?;
-    bench.endpoints(&server, &mut report).await?;
-    bench.passwords(&server, &mut report).await?;
+    if parts.contains(&Part::Idle) {
+        bench.idle(&server, &mut report).await?;
+    }
+    bench.endpoints(&server, parts, &mut report).await?;
+    if parts.contains(&Part::Passwords) {
+        passwords::measure(&bench, &server, &mut report).await?;
+    }
     server.stop().await?;
-    Ok(report)
+    Ok(report.finish())
 }
 
 /// A provisioned data directory.
-struct Bench<'a> {
+pub struct Bench<'a> {
     binary: &'a Path,
     data: &'a Path,
-    plan: &'a Plan,
+    /// How it is loaded.
+    pub plan: &'a Plan,
     address: SocketAddr,
     /// HTTP Basic credentials of a confidential client that may use client_credentials, password and refresh_token.
     basic: String,
@@ -65,7 +93,7 @@ impl<'a> Bench<'a> {
         for grant in ["client_credentials", "refresh_token", "password"] {
             create.extend(["--grant-type", grant]);
         }
-        for scope in ["openid", "profile", "email", "offline_access"] {
+        for scope in ["openid", "profile", "email"] {
             create.extend(["--scope", scope]);
         }
         let client = cli.run(&create, None).await?;
@@ -112,62 +140,74 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    async fn endpoints(&self, server: &Server, report: &mut Report) -> Result<()> {
-        let jwks = same(server, self.plan, |_| get("/jwks")).await?;
-        report.operation("JWKS", jwks, Some(1.3));
-
-        let tokens = self.user_tokens().await?;
-        let introspection = same(server, self.plan, |i| {
-            let token = tokens.get(i).map(|t| t.access.clone()).unwrap_or_default();
-            self.post("/introspect", &format!("token={token}"))
-        })
-        .await?;
-        report.operation("introspection", introspection, Some(3.0));
-
-        let userinfo = same(server, self.plan, |i| {
-            let token = tokens.get(i).map(|t| t.access.as_str()).unwrap_or_default();
-            Ok(Request::get("/userinfo")
-                .header("host", "bench")
-                .header("authorization", format!("Bearer {token}"))
-                .body(Full::default())?)
-        })
-        .await?;
-        report.operation("userinfo", userinfo, Some(3.0));
-
-        let credentials = same(server, self.plan, |_| self.token("grant_type=client_credentials")).await?;
-        report.operation("client_credentials, EdDSA JWT, audited", credentials, Some(6.0));
-
-        let refresh = load::measure(server, self.plan, self.refreshers(&tokens)).await?;
-        report.operation("refresh with rotation, durable, audited", refresh, Some(12.0));
-        Ok(())
+    async fn endpoints(&self, server: &Server, parts: &[Part], report: &mut Report) -> Result<()> {
+        let bare = Server::bare().await?;
+        for (part, name, target) in [
+            (Part::Jwks, "JWKS", 1.3),
+            (Part::Introspection, "introspection", 3.0),
+            (Part::Userinfo, "userinfo", 3.0),
+            (Part::ClientCredentials, "client_credentials, EdDSA JWT, audited", 6.0),
+            (Part::Refresh, "refresh with rotation, durable, audited", 12.0),
+        ] {
+            if parts.contains(&part) {
+                let scripts = self.scripts(part).await?;
+                report.operation(name, self.beside(&bare, server, scripts).await?, target);
+            }
+        }
+        bare.stop().await
     }
 
-    async fn passwords(&self, server: &Server, report: &mut Report) -> Result<()> {
-        let raw = tokio::task::spawn_blocking({
-            let span = self.plan.measured;
-            move || hashing::raw_rate(span)
-        })
-        .await??;
-        report.fact("raw Argon2id rate (19 MiB, t=2, p=1), all cores", raw, "hashes/s", None);
+    /// The scripts of an operation, one for each connection.
+    async fn scripts(&self, part: Part) -> Result<Vec<Box<dyn Script>>> {
+        match part {
+            Part::Jwks => self.same(|_| get("/jwks")),
+            Part::Introspection => {
+                let tokens = self.user_tokens().await?;
+                self.same(|i| {
+                    let token = tokens.get(i).map(|t| t.access.as_str()).unwrap_or_default();
+                    self.post("/introspect", &format!("token={token}"))
+                })
+            }
+            Part::Userinfo => {
+                let tokens = self.user_tokens().await?;
+                self.same(|i| {
+                    let token = tokens.get(i).map(|t| t.access.as_str()).unwrap_or_default();
+                    Ok(Request::get("/userinfo")
+                        .header("host", "bench")
+                        .header("authorization", format!("Bearer {token}"))
+                        .body(Full::default())?)
+                })
+            }
+            Part::ClientCredentials => self.same(|_| self.token("grant_type=client_credentials")),
+            Part::Refresh => self.refreshers().await,
+            Part::Start | Part::Idle | Part::Passwords => Ok(Vec::new()),
+        }
+    }
 
-        // The quiet p99 of a refresh, at the load of a few busy applications.
-        let few = Plan { connections: 4, ..self.plan.clone() };
-        let tokens = self.user_tokens().await?;
-        let quiet = load::measure(server, &few, self.refreshers(&tokens)).await?;
-        let tokens = self.user_tokens().await?;
-        let (flood, during) =
-            tokio::join!(load::measure(server, self.plan, self.sign_ins(server).await?), async {
-                load::measure(server, &few, self.refreshers(&tokens)).await
-            });
-        let (flood, during) = (flood?, during?);
-        report.fact("password sign-ins during the flood", flood.per_second, "sign-ins/s", None);
-        report.fact("share of the raw Argon2id rate", 100.0 * flood.per_second / raw, "%", Some("≥ 95 %"));
-        report.fact("p99 of a refresh, quiet", quiet.p99_us as f64 / 1e3, "ms", None);
-        report.fact("p99 of a refresh during the flood", during.p99_us as f64 / 1e3, "ms", None);
-        let growth = during.p99_us as f64 / quiet.p99_us.max(1) as f64;
-        report.fact("growth of the refresh p99 under the flood", growth, "×", Some("≤ 3 ×"));
-        report.fact("resident memory after the flood", server.resident_mib()?, "MiB", None);
-        Ok(())
+    /// Rounds of `scripts`, each with a round of the bare handler before it.
+    async fn beside(
+        &self,
+        bare: &Server,
+        server: &Server,
+        scripts: Vec<Box<dyn Script>>,
+    ) -> Result<Vec<(load::Round, load::Round)>> {
+        let mut floor = Load::open(bare, self.same(|_| get("/bare"))?).await?;
+        let mut own = Load::open(server, scripts).await?;
+        let mut rounds = Vec::new();
+        for _ in 0..self.plan.rounds {
+            rounds.push((floor.round(bare, self.plan).await?, own.round(server, self.plan).await?));
+        }
+        Ok(rounds)
+    }
+
+    /// A script for each connection that sends the same request again and again.
+    fn same(&self, make: impl Fn(usize) -> Result<Request<Full<Bytes>>>) -> Result<Vec<Box<dyn Script>>> {
+        (0..self.plan.connections)
+            .map(|i| {
+                let request = make(i)?;
+                Ok(Box::new(Same { make: Arc::new(move || Ok(request.clone())) }) as Box<dyn Script>)
+            })
+            .collect()
     }
 
     /// One access and refresh token for each connection, each of a user of its own.
@@ -177,7 +217,7 @@ impl<'a> Bench<'a> {
         for i in 0..self.plan.connections {
             let password = PASSWORD.replace(' ', "+");
             let form = format!(
-                "grant_type=password&username=bench-{i}&password={password}&scope=openid+profile+email+offline_access"
+                "grant_type=password&username=bench-{i}&password={password}&scope=openid+profile+email"
             );
             let (status, body) = load::send(&mut connection, self.token(&form)?).await?;
             anyhow::ensure!(status == 200, "password grant: {status} {}", String::from_utf8_lossy(&body));
@@ -190,21 +230,13 @@ impl<'a> Bench<'a> {
         Ok(tokens)
     }
 
-    fn refreshers(&self, tokens: &[UserTokens]) -> Vec<Box<dyn Script>> {
-        tokens
-            .iter()
-            .map(|t| {
-                Box::new(Refresher { basic: self.basic.clone(), token: t.refresh.clone() }) as Box<dyn Script>
-            })
-            .collect()
-    }
-
-    async fn sign_ins(&self, server: &Server) -> Result<Vec<Box<dyn Script>>> {
-        let mut scripts: Vec<Box<dyn Script>> = Vec::new();
-        for i in 0..self.plan.connections {
-            scripts.push(Box::new(SignIn::prepare(server.address, &format!("bench-{i}")).await?));
-        }
-        Ok(scripts)
+    /// Scripts that refresh, each with a grant of its own.
+    pub async fn refreshers(&self) -> Result<Vec<Box<dyn Script>>> {
+        let tokens = self.user_tokens().await?;
+        let refresher = |tokens: UserTokens| {
+            Box::new(Refresher { basic: self.basic.clone(), token: tokens.refresh }) as Box<dyn Script>
+        };
+        Ok(tokens.into_iter().map(refresher).collect())
     }
 
     fn token(&self, form: &str) -> Result<Request<Full<Bytes>>> {
@@ -242,60 +274,6 @@ impl Script for Refresher {
     }
 }
 
-/// Signs in through the page again and again, as a browser with its cookie and its form would.
-struct SignIn {
-    cookie: String,
-    form: String,
-}
-
-impl SignIn {
-    async fn prepare(address: SocketAddr, user: &str) -> Result<Self> {
-        let mut connection = load::connect(address).await?;
-        connection.ready().await?;
-        let response = connection.send_request(get("/signin")?).await?;
-        let cookies: Vec<String> = response
-            .headers()
-            .get_all("set-cookie")
-            .iter()
-            .filter_map(|v| v.to_str().ok()?.split(';').next().map(str::to_owned))
-            .collect();
-        let page = http_body_util::BodyExt::collect(response.into_body()).await?.to_bytes();
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in hidden_fields(&String::from_utf8_lossy(&page)) {
-            form.append_pair(&name, &value);
-        }
-        form.append_pair("username", user).append_pair("password", PASSWORD);
-        Ok(Self { cookie: cookies.join("; "), form: form.finish() })
-    }
-}
-
-impl Script for SignIn {
-    fn request(&mut self) -> Result<Request<Full<Bytes>>> {
-        post_form("/signin", &self.form, &[("cookie", &self.cookie)])
-    }
-
-    fn answer(&mut self, status: u16, body: &[u8]) -> Result<()> {
-        if status != 303 {
-            bail!("sign-in answered {status}: {}", String::from_utf8_lossy(body));
-        }
-        Ok(())
-    }
-}
-
-/// The hidden inputs of a page, name and value.
-fn hidden_fields(page: &str) -> Vec<(String, String)> {
-    let attribute = |tag: &str, name: &str| {
-        let rest = tag.split_once(&format!("{name}=\""))?.1;
-        rest.split_once('"').map(|(value, _)| value.replace("&amp;", "&").replace("&#38;", "&"))
-    };
-    page.split("<input")
-        .skip(1)
-        .filter_map(|rest| rest.split_once('>').map(|(tag, _)| tag))
-        .filter(|tag| tag.contains("type=\"hidden\""))
-        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value")?)))
-        .collect()
-}
-
 /// The command line of the server under measurement.
 struct Cli<'a> {
     binary: &'a Path,
@@ -317,32 +295,13 @@ impl Cli<'_> {
     }
 }
 
-async fn same(
-    server: &Server,
-    plan: &Plan,
-    make: impl Fn(usize) -> Result<Request<Full<Bytes>>>,
-) -> Result<Measured> {
-    let mut scripts: Vec<Box<dyn Script>> = Vec::new();
-    for i in 0..plan.connections {
-        let request = make(i)?;
-        let (parts, body) = request.into_parts();
-        let make = Arc::new(move || {
-            let mut request = Request::new(body.clone());
-            *request.method_mut() = parts.method.clone();
-            *request.uri_mut() = parts.uri.clone();
-            *request.headers_mut() = parts.headers.clone();
-            Ok(request)
-        });
-        scripts.push(Box::new(Same { make }));
-    }
-    load::measure(server, plan, scripts).await
-}
-
-fn get(path: &str) -> Result<Request<Full<Bytes>>> {
+/// A GET request.
+pub fn get(path: &str) -> Result<Request<Full<Bytes>>> {
     Ok(Request::get(path).header("host", "bench").body(Full::default())?)
 }
 
-fn post_form(path: &str, form: &str, headers: &[(&str, &str)]) -> Result<Request<Full<Bytes>>> {
+/// A form post.
+pub fn post_form(path: &str, form: &str, headers: &[(&str, &str)]) -> Result<Request<Full<Bytes>>> {
     let mut request = Request::post(path)
         .header("host", "bench")
         .header("content-type", "application/x-www-form-urlencoded");

@@ -41,16 +41,9 @@ impl Server {
         bail!("the server did not listen on {address} within two seconds")
     }
 
-    /// CPU time spent so far, user and system, in seconds (`/proc/PID/stat`, fields 14 and 15, 100 ticks a second).
+    /// CPU time spent so far, user and system, in seconds.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
-        let after_name = stat.rsplit_once(')').context("unexpected /proc/PID/stat")?.1;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks: f64 = [11, 12]
-            .into_iter()
-            .map(|i| fields.get(i).and_then(|f| f.parse::<f64>().ok()).context("unexpected /proc/PID/stat"))
-            .sum::<Result<f64>>()?;
-        Ok(ticks / 100.0)
+        cpu_seconds(&self.pid()?.to_string())
     }
 
     /// Resident memory in MiB.
@@ -70,6 +63,19 @@ impl Server {
     fn pid(&self) -> Result<u32> {
         self.child.id().context("the server has ended")
     }
+}
+
+/// CPU time that a process (a number, or `self`) has spent so far, user and system, in seconds
+/// (`/proc/PID/stat`, fields 14 and 15, 100 ticks a second; the kernel makes their sum exact).
+pub fn cpu_seconds(process: &str) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let after_name = stat.rsplit_once(')').context("unexpected /proc/PID/stat")?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: f64 = [11, 12]
+        .into_iter()
+        .map(|i| fields.get(i).and_then(|f| f.parse::<f64>().ok()).context("unexpected /proc/PID/stat"))
+        .sum::<Result<f64>>()?;
+    Ok(ticks / 100.0)
 }
 
 /// A `keyreeve` command on `data`.
