@@ -3,12 +3,11 @@
 use crate::access::VerifiedClaims;
 use crate::clients::AuthenticatedClient;
 use crate::error::{Error, TokenError};
-use crate::grants::REFRESH_PREFIX;
+use crate::grants::HandleKind;
 use crate::schema;
 use crate::service::{Refused, Tokens, topic};
 use keyreeve_audit::Actor;
-use keyreeve_base::{ClientId, GrantId, Origin, TenantId, Timestamp};
-use keyreeve_crypto::TokenDigest;
+use keyreeve_base::{ClientId, Origin, TenantId, Timestamp};
 use keyreeve_identity::{Cause, Tenant};
 use keyreeve_store::{Tx, params};
 use serde_json::json;
@@ -33,7 +32,7 @@ impl Tokens {
         origin: &Origin,
     ) -> Result<(), TokenError> {
         let client = client.client();
-        if token.starts_with(REFRESH_PREFIX) {
+        if token.starts_with(HandleKind::Refresh.prefix()) {
             return Ok(self.revoke_refresh(tenant.id, client.id, token, origin).await?);
         }
         let Some(access) = self.check_access(tenant, token).await? else { return Ok(()) };
@@ -79,20 +78,19 @@ impl Tokens {
         token: &str,
         origin: &Origin,
     ) -> Result<(), Error> {
-        let digest = *TokenDigest::of(token).as_bytes();
+        // Any of the grant's refresh tokens will do, spent or not: whoever gives one back wants the grant to end.
+        let Some(presented) = self.read_handle(tenant, HandleKind::Refresh, token).await? else {
+            return Ok(());
+        };
+        let grant = presented.grant;
         let (room, cause) = (self.clone(), Cause::new(Actor::Client(client), origin.clone()));
         self.0
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                let owner =
-                    |row: &keyreeve_store::Row<'_>| Ok((row.get::<GrantId>(0)?, row.get::<ClientId>(1)?));
-                let present =
-                    tx.query_opt(&schema::GRANT_OF_REFRESH, &params![tenant, digest], owner).await?;
-                let found = match present {
-                    Some(owner) => Some(owner),
-                    None => tx.query_opt(&schema::GRANT_OF_SPENT, &params![tenant, digest], owner).await?,
-                };
-                let Some((grant, owner)) = found else { return Ok(()) };
+                let owner = tx
+                    .query_opt(&schema::GRANT_OWNER, &params![tenant, grant], |row| row.get::<ClientId>(0))
+                    .await?;
+                let Some(owner) = owner else { return Ok(()) };
                 let target = ("grant", grant.to_string());
                 if owner != client {
                     room.record_refusal(tx, foreign(tenant, client, Some(target)), &cause.origin).await?;

@@ -5,7 +5,8 @@ use keyreeve_store::{Migration, statements};
 /// The room's tables. Secrets, codes and refresh tokens are kept as digests only; private keys are sealed.
 ///
 /// A grant is one row from the moment its code is made: redeeming the code and rotating the refresh token are each one
-/// conditional update of that row, which answers all that the new tokens need.
+/// conditional update of that row, found by its identifier, which touches no index and answers all that the new tokens
+/// need.
 pub const MIGRATIONS: &[Migration] = &[Migration {
     id: "tokens/0001_clients_and_grants",
     sql: "
@@ -93,16 +94,8 @@ CREATE TABLE oauth_grant (
     refresh_digest {blob},
     refresh_expires_at {time}
 ) {strict};
-CREATE UNIQUE INDEX oauth_grant_code ON oauth_grant (code_digest);
-CREATE UNIQUE INDEX oauth_grant_refresh ON oauth_grant (refresh_digest);
 CREATE INDEX oauth_grant_user ON oauth_grant (user_id, client);
 CREATE INDEX oauth_grant_expiry ON oauth_grant (expires_at);
-
-CREATE TABLE spent_refresh_token (
-    digest {blob} PRIMARY KEY,
-    grant_id {uuid} NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE
-) {strict};
-CREATE INDEX spent_refresh_token_grant ON spent_refresh_token (grant_id);
 
 CREATE TABLE revoked_access_token (
     tenant_id {uuid} NOT NULL,
@@ -201,29 +194,22 @@ statements! {
         auth_time, amr, acr, created_at, expires_at, redeemed_at, refresh_digest, refresh_expires_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, $13, $14)";
     /// Redeems a code: of any number of attempts, one gets the row.
-    pub(crate) REDEEM_CODE = "UPDATE oauth_grant SET redeemed_at = $3, expires_at = $4, refresh_digest = $5, \
-        refresh_expires_at = $6 WHERE tenant_id = $1 AND code_digest = $2 AND redeemed_at IS NULL AND revoked_at IS NULL \
-        RETURNING id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, acr, expires_at, \
-        code_expires_at, redirect_uri, challenge";
-    /// Whose a code is.
-    pub(crate) GRANT_OF_CODE = "SELECT id FROM oauth_grant WHERE tenant_id = $1 AND code_digest = $2";
+    pub(crate) REDEEM_CODE = "UPDATE oauth_grant SET redeemed_at = $4, expires_at = $5, refresh_digest = $6, \
+        refresh_expires_at = $7 WHERE tenant_id = $1 AND id = $2 AND code_digest = $3 AND redeemed_at IS NULL \
+        AND revoked_at IS NULL RETURNING id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, \
+        acr, expires_at, code_expires_at, redirect_uri, challenge";
+    /// Whether there still is a grant.
+    pub(crate) GRANT_EXISTS = "SELECT COUNT(*) FROM oauth_grant WHERE tenant_id = $1 AND id = $2";
     /// Rotates a refresh token: of any number of attempts, one gets the row.
-    pub(crate) ROTATE = "UPDATE oauth_grant SET refresh_digest = $5, refresh_expires_at = $6 \
-        WHERE tenant_id = $1 AND client = $2 AND refresh_digest = $3 AND revoked_at IS NULL AND expires_at > $4 \
-        AND refresh_expires_at > $4 \
+    pub(crate) ROTATE = "UPDATE oauth_grant SET refresh_digest = $6, refresh_expires_at = $7 \
+        WHERE tenant_id = $1 AND id = $2 AND client = $3 AND refresh_digest = $4 AND revoked_at IS NULL \
+        AND expires_at > $5 AND refresh_expires_at > $5 \
         RETURNING id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, acr, expires_at";
     /// Undoes a rotation of the same transaction.
     pub(crate) UNROTATE = "UPDATE oauth_grant SET refresh_digest = $3, refresh_expires_at = $4 WHERE tenant_id = $1 AND id = $2";
-    /// What a client's refresh token stands for.
-    pub(crate) REFRESH_SCOPE = "SELECT scope FROM oauth_grant WHERE tenant_id = $1 AND client = $2 AND refresh_digest = $3";
-    /// Remembers a refresh token that was rotated, to recognise it when it comes again.
-    pub(crate) INSERT_SPENT = "INSERT INTO spent_refresh_token (digest, grant_id) VALUES ($1, $2)";
-    /// Whose a present refresh token is.
-    pub(crate) GRANT_OF_REFRESH = "SELECT id, client, revoked_at FROM oauth_grant \
-        WHERE tenant_id = $1 AND refresh_digest = $2";
-    /// Whose a rotated refresh token is.
-    pub(crate) GRANT_OF_SPENT = "SELECT g.id, g.client, g.revoked_at FROM spent_refresh_token s \
-        JOIN oauth_grant g ON g.id = s.grant_id WHERE g.tenant_id = $1 AND s.digest = $2";
+    /// Whose a refresh token is, and which one of the grant's is the present one.
+    pub(crate) GRANT_OWNER = "SELECT client, scope, revoked_at, refresh_digest FROM oauth_grant \
+        WHERE tenant_id = $1 AND id = $2";
     /// Ends a grant.
     pub(crate) REVOKE_GRANT = "UPDATE oauth_grant SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL";
     /// Ends all of a user's grants to a client.
@@ -235,7 +221,7 @@ statements! {
     /// What introspection tells of a refresh token.
     pub(crate) GRANT_BY_REFRESH = "SELECT id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, \
         acr, expires_at, refresh_expires_at FROM oauth_grant \
-        WHERE tenant_id = $1 AND refresh_digest = $2 AND revoked_at IS NULL";
+        WHERE tenant_id = $1 AND id = $2 AND refresh_digest = $3 AND revoked_at IS NULL";
     /// A user's redeemed and living grants, newest first.
     pub(crate) GRANTS_OF = "SELECT g.id, c.client_id, c.settings, g.scope, g.offline, g.session_id, g.created_at, g.expires_at \
         FROM oauth_grant g JOIN oauth_client c ON c.id = g.client WHERE g.tenant_id = $1 AND g.user_id = $2 \

@@ -93,6 +93,19 @@ on_both_engines! {
         assert!(!house.is_good(refresh_token(&response)).await);
         assert_eq!(introspect(&house, &portal, response.id_token.as_deref().unwrap()).await, Introspection::default());
 
+        let code = house.code(&[], &house.sign_in().await).await;
+        let sealed = code.strip_prefix("kr_ac_").unwrap();
+        for text in [&code, &format!("kr_rt_{sealed}"), &format!("kr_rt_{}", refresh_token(&response).to_uppercase())] {
+            let (answer, lines) = house.lines_of(house.refresh(&portal, text)).await;
+            assert_eq!(crate::house::refused(answer), "invalid_grant");
+            assert_eq!(lines, ["admission.refresh refused unknown_refresh_token"]);
+        }
+        let spent = refresh_token(&response).replace("kr_rt_", "kr_ac_");
+        let (answer, lines) = house.lines_of(house.redeem(&portal, &spent)).await;
+        assert_eq!(crate::house::refused(answer), "invalid_grant");
+        assert_eq!(lines, ["admission.code refused unknown_code"]);
+        assert!(house.redeem(&portal, &code).await.is_ok());
+
         // Of another tenant, with the same names in it.
         let theirs = house.app_of(house.other.id, "portal", web_app()).await;
         new_user(&house.identity, house.other.id).await;

@@ -186,6 +186,7 @@ on_both_engines! {
         let consents = house.tokens.consents(house.tenant.id, house.ada.id).await.expect("a list");
         assert_eq!(consents.iter().map(|c| (c.client_name.as_str(), c.scope.as_str())).collect::<Vec<_>>(), [("Portal", "email openid profile")]);
         let response = house.tokens_for(&app, &session).await;
+        assert!(house.is_good(&response.access_token).await);
         let grants = house.tokens.grants(house.tenant.id, house.ada.id).await.expect("a list");
         assert_eq!(grants.len(), 1, "codes that were not redeemed are no grants");
         let cause = keyreeve_identity::Cause::user(house.ada.id, origin());

@@ -3,12 +3,11 @@
 use super::TokenSubject;
 use crate::clients::{AuthenticatedClient, Client};
 use crate::error::{Error, TokenError};
-use crate::grants::{Grant, REFRESH_PREFIX};
+use crate::grants::{Grant, HandleKind};
 use crate::schema;
 use crate::scope::ScopeSet;
 use crate::service::Tokens;
 use keyreeve_base::{GrantId, SessionId, Timestamp};
-use keyreeve_crypto::TokenDigest;
 use keyreeve_identity::Tenant;
 use keyreeve_store::{Tx, params};
 use serde::Serialize;
@@ -88,7 +87,7 @@ impl Tokens {
         if !asking.is_confidential() {
             return Err(TokenError::InvalidClient);
         }
-        let told = if token.starts_with(REFRESH_PREFIX) {
+        let told = if token.starts_with(HandleKind::Refresh.prefix()) {
             self.introspect_refresh(tenant, asking.client(), token).await?
         } else {
             self.introspect_access(tenant, asking.client(), token).await?
@@ -138,14 +137,19 @@ impl Tokens {
         asking: &Client,
         token: &str,
     ) -> Result<Option<Introspection>, Error> {
-        let (id, digest, now) = (tenant.id, *TokenDigest::of(token).as_bytes(), self.now());
+        let (id, now) = (tenant.id, self.now());
+        let Some(presented) = self.read_handle(id, HandleKind::Refresh, token).await? else {
+            return Ok(None);
+        };
         let found = self
             .0
             .store
             .read(async move |tx: &mut Tx<'_>| {
-                tx.query_opt(&schema::GRANT_BY_REFRESH, &params![id, digest], |row| {
-                    Ok((Grant::from_row(row)?, row.get::<Timestamp>(12)?))
-                })
+                tx.query_opt(
+                    &schema::GRANT_BY_REFRESH,
+                    &params![id, presented.grant, presented.digest],
+                    |row| Ok((Grant::from_row(row)?, row.get::<Timestamp>(12)?)),
+                )
                 .await
             })
             .await?;

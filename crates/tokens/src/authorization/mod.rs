@@ -13,13 +13,13 @@ pub use request::{
 use crate::clients::{Client, csp_source};
 use crate::consent::scope_of;
 use crate::error::Error;
+use crate::grants::HandleKind;
 use crate::schema;
 use crate::scope::{self, ScopeSet};
 use crate::service::{Refused, Tokens};
 use decide::{SignedIn, Situation, Step, next_step};
 use keyreeve_audit::Actor;
 use keyreeve_base::{GrantId, Origin, TenantId, Timestamp, UserId};
-use keyreeve_crypto::OpaqueToken;
 use keyreeve_identity::{Admitted, Cause, Tenant};
 use keyreeve_store::{Tx, params};
 use sealed::Opened;
@@ -27,8 +27,6 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What authorization codes begin with.
-const CODE_PREFIX: &str = "kr_ac_";
 /// What sealed requests are bound to, so that no other sealed text passes for one.
 const PURPOSE: &str = "tokens/authorization_request";
 
@@ -428,15 +426,16 @@ impl Tokens {
         user: UserId,
         agreed: Option<ScopeSet>,
     ) -> Result<Authorize, Error> {
-        let code = OpaqueToken::generate_with_prefix(&self.0.world, CODE_PREFIX);
+        let id: GrantId = self.0.world.new_id();
+        let code = self.new_handle(case.tenant.id, HandleKind::Code, id).await?;
         let policy = self.policy(case.tenant.id).await?;
         let grant = NewCode {
-            id: self.0.world.new_id(),
+            id,
             user,
             session: session.clone(),
             client: Arc::clone(&case.client),
             request: case.pending.request.clone(),
-            digest: *code.digest().as_bytes(),
+            digest: code.digest,
             lifetime: Duration::from_secs(policy.code_s.into()),
             // Consent to our own clients is nobody's decision, and so not noted.
             consent: (case.allowed_now && !case.client.settings.first_party)
@@ -445,7 +444,7 @@ impl Tokens {
         };
         let room = self.clone();
         self.0.store.write(async move |tx: &mut Tx<'_>| grant.insert(tx, &room).await).await?;
-        let params = vec![("code", code.expose().to_owned())];
+        let params = vec![("code", code.text.expose().to_owned())];
         Ok(Authorize::Redirect(self.response(case.tenant, &case.pending.request.address, params)))
     }
 

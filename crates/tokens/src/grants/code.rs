@@ -1,14 +1,15 @@
 //! The authorization code grant: redeeming a code (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
 
-use super::{Grant, Issue, REFRESH_PREFIX, TokenResponse, lookup_digest};
+use super::handle::{Kind, Presented};
+use super::{Grant, Issue, TokenResponse};
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::error::TokenError;
 use crate::pkce::CodeChallenge;
 use crate::schema;
 use crate::service::{Refused, Tokens};
 use keyreeve_audit::Actor;
-use keyreeve_base::{ClientId, GrantId, Origin, TenantId, Timestamp};
-use keyreeve_crypto::{OpaqueToken, constant_time_eq};
+use keyreeve_base::{ClientId, Origin, TenantId, Timestamp};
+use keyreeve_crypto::constant_time_eq;
 use keyreeve_identity::{Admitted, Proof, Tenant};
 use keyreeve_store::{Row, Tx, params};
 
@@ -52,21 +53,21 @@ impl RedeemedCode {
     }
 
     /// What stands against it, for the audit log.
-    fn obstacle(&self, presented: &Presented, now: Timestamp) -> Option<&'static str> {
-        if self.grant.client != presented.client {
+    fn obstacle(&self, attempt: &Attempt, now: Timestamp) -> Option<&'static str> {
+        if self.grant.client != attempt.client {
             return Some("code_of_another_client");
         }
         if self.code_expires_at <= now {
             return Some("code_expired");
         }
-        let same_uri = presented
+        let same_uri = attempt
             .redirect_uri
             .as_ref()
             .is_some_and(|uri| constant_time_eq(uri.as_bytes(), self.redirect_uri.as_bytes()));
         if !same_uri {
             return Some("other_redirect_uri");
         }
-        match (&self.challenge, &presented.verifier) {
+        match (&self.challenge, &attempt.verifier) {
             (None, None) => None,
             // A challenge that was dropped on the way, or never sent (AC-09).
             (None, Some(_)) => Some("verifier_without_challenge"),
@@ -81,11 +82,11 @@ impl RedeemedCode {
 }
 
 /// The same parameters, owned by the transaction.
-struct Presented {
+struct Attempt {
     tenant: TenantId,
     client: ClientId,
     origin: Origin,
-    digest: [u8; 32],
+    code: Presented,
     redirect_uri: Option<String>,
     verifier: Option<String>,
 }
@@ -107,18 +108,18 @@ impl Tokens {
         if !client.settings.allows(GrantType::AuthorizationCode) {
             return Err(TokenError::UnauthorizedClient);
         }
-        let digest = lookup_digest(redemption.code).ok_or(TokenError::InvalidGrant(INVALID))?;
+        let Some(presented) = self.read_handle(tenant.id, Kind::Code, redemption.code).await? else {
+            self.refuse_unknown(tenant.id, client.id, ("admission.code", "unknown_code"), origin).await?;
+            return Err(TokenError::InvalidGrant(INVALID));
+        };
         let signers = self.signers(client).await?;
-        let refresh = client
-            .settings
-            .allows(GrantType::RefreshToken)
-            .then(|| OpaqueToken::generate_with_prefix(&self.0.world, REFRESH_PREFIX));
-        let refresh_digest = refresh.as_ref().map(|token| *token.digest().as_bytes());
-        let presented = Presented {
+        let refresh = self.first_refresh_token(client, presented.grant).await?;
+        let refresh_digest = refresh.as_ref().map(|token| token.digest);
+        let attempt = Attempt {
             tenant: tenant.id,
             client: client.id,
             origin: origin.clone(),
-            digest,
+            code: presented,
             redirect_uri: redemption.redirect_uri.map(str::to_owned),
             verifier: redemption.code_verifier.map(str::to_owned),
         };
@@ -129,11 +130,11 @@ impl Tokens {
             .write(async move |tx: &mut Tx<'_>| {
                 let now = room.now();
                 let (expires_at, refresh_expires_at) = lifetimes.of_grant(now, refresh_digest.is_some());
-                let (whose, digest) = (presented.tenant, presented.digest);
-                let row = params![whose, digest, now, expires_at, refresh_digest, refresh_expires_at];
+                let (whose, Presented { grant, digest }) = (attempt.tenant, attempt.code);
+                let row = params![whose, grant, digest, now, expires_at, refresh_digest, refresh_expires_at];
                 match tx.query_opt(&schema::REDEEM_CODE, &row, RedeemedCode::from_row).await? {
-                    Some(code) => room.admit_code(tx, code, &presented).await,
-                    None => room.refuse_code(tx, &presented).await.map(Err),
+                    Some(code) => room.admit_code(tx, code, &attempt).await,
+                    None => room.refuse_code(tx, &attempt).await.map(Err),
                 }
             })
             .await?;
@@ -147,7 +148,7 @@ impl Tokens {
             grant: Some(&grant),
             scope,
             nonce,
-            refresh_token: refresh,
+            refresh_token: refresh.map(|token| token.text),
         };
         self.issue(issue, &signers)
     }
@@ -156,23 +157,23 @@ impl Tokens {
         &self,
         tx: &mut Tx<'_>,
         code: RedeemedCode,
-        presented: &Presented,
+        attempt: &Attempt,
     ) -> Result<Result<(Grant, Admitted), TokenError>, TokenError> {
-        let tenant = presented.tenant;
-        if let Some(reason) = code.obstacle(presented, self.now()) {
+        let tenant = attempt.tenant;
+        if let Some(reason) = code.obstacle(attempt, self.now()) {
             self.end_grant(tx, tenant, code.grant.id).await?;
             let refusal = Refused {
                 tenant,
-                actor: Actor::Client(presented.client),
+                actor: Actor::Client(attempt.client),
                 action: "admission.code",
                 target: Some(("grant", code.grant.id.to_string())),
                 reason,
             };
-            self.record_refusal(tx, refusal, &presented.origin).await?;
+            self.record_refusal(tx, refusal, &attempt.origin).await?;
             return Ok(Err(TokenError::InvalidGrant(INVALID)));
         }
         let proof = Proof::code(code.grant.redeemed(tenant));
-        match self.0.identity.admission().admit(tx, &proof, &presented.origin).await? {
+        match self.0.identity.admission().admit(tx, &proof, &attempt.origin).await? {
             Ok(admitted) => Ok(Ok((code.grant, admitted))),
             Err(refusal) => {
                 self.end_grant(tx, tenant, code.grant.id).await?;
@@ -181,25 +182,18 @@ impl Tokens {
         }
     }
 
-    /// A code that cannot be consumed: it never was one, or it was consumed before. In the latter case somebody has a
-    /// copy, and which of the two was the thief is not known: the grant ends (RFC 6749 section 4.1.2).
-    async fn refuse_code(&self, tx: &mut Tx<'_>, presented: &Presented) -> Result<TokenError, TokenError> {
-        let tenant = presented.tenant;
-        let found = tx
-            .query_opt(&schema::GRANT_OF_CODE, &params![tenant, presented.digest], |row| {
-                row.get::<GrantId>(0)
-            })
-            .await?;
-        let (action, reason) = match found {
-            Some(_) => ("token.reuse", "code_used_again"),
-            None => ("admission.code", "unknown_code"),
-        };
-        if let Some(grant) = found {
-            self.end_grant(tx, tenant, grant).await?;
-        }
-        let target = found.map(|grant| ("grant", grant.to_string()));
-        let actor = Actor::Client(presented.client);
-        self.record_refusal(tx, Refused { tenant, actor, action, target, reason }, &presented.origin).await?;
+    /// A code of ours that cannot be consumed, because it was before, or its grant has ended. Somebody has a copy, and which of the two was the thief is not known: the grant ends (RFC 6749 section 4.1.2).
+    async fn refuse_code(&self, tx: &mut Tx<'_>, attempt: &Attempt) -> Result<TokenError, TokenError> {
+        let tenant = attempt.tenant;
+        let grant = attempt.code.grant;
+        let exists = tx.scalar::<i64>(&schema::GRANT_EXISTS, &params![tenant, grant]).await? > 0;
+        // What is over for long was forgotten.
+        let (action, reason) =
+            if exists { ("token.reuse", "code_used_again") } else { ("admission.code", "unknown_code") };
+        self.end_grant(tx, tenant, grant).await?;
+        let target = Some(("grant", grant.to_string()));
+        let actor = Actor::Client(attempt.client);
+        self.record_refusal(tx, Refused { tenant, actor, action, target, reason }, &attempt.origin).await?;
         Ok(TokenError::InvalidGrant(INVALID))
     }
 }

@@ -5,10 +5,12 @@
 
 mod client_credentials;
 mod code;
+mod handle;
 mod password;
 mod refresh;
 
 pub use code::CodeRedemption;
+pub(crate) use handle::Kind as HandleKind;
 pub use password::PasswordRequest;
 pub use refresh::RefreshRequest;
 
@@ -20,20 +22,16 @@ use crate::error::{Error, TokenError};
 use crate::policy::{Lifetimes, TokenPolicy};
 use crate::schema;
 use crate::scope::{self, ScopeSet};
-use crate::service::Tokens;
-use keyreeve_base::{ClientId, GrantId, SessionId, TenantId, Timestamp, UserId};
-use keyreeve_crypto::OpaqueToken;
+use crate::service::{Refused, Tokens};
+use keyreeve_audit::Actor;
+use keyreeve_base::{ClientId, GrantId, Origin, SessionId, TenantId, Timestamp, UserId};
+use keyreeve_crypto::Secret;
 use keyreeve_crypto::jws::{Header, sign_compact};
 use keyreeve_crypto::sign::SigningKey;
 use keyreeve_identity::{Admitted, Redeemed, Subject, Tenant};
 use keyreeve_store::{Row, Tx, params};
 use serde::Serialize;
 use std::sync::Arc;
-
-/// What refresh tokens begin with.
-pub(crate) const REFRESH_PREFIX: &str = "kr_rt_";
-/// The longest code or refresh token that is looked up, in bytes.
-const MAX_OPAQUE_BYTES: usize = 128;
 
 /// The answer of the token endpoint (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). It is made to be sent,
 /// once, to the client: that is why it serializes, although it holds secrets; it has no `Debug`.
@@ -164,7 +162,7 @@ pub(crate) struct Issue<'a> {
     pub(crate) scope: ScopeSet,
     /// The first ID token of a grant bears the nonce, later ones do not (OpenID Connect Core section 12.2).
     pub(crate) nonce: Option<&'a str>,
-    pub(crate) refresh_token: Option<OpaqueToken>,
+    pub(crate) refresh_token: Option<Secret>,
 }
 
 /// What signing needs, fetched before anything is consumed.
@@ -188,6 +186,22 @@ impl Tokens {
             self.keys().signing(client.tenant_id, id_alg).await?
         };
         Ok(Signers { access, id, lifetimes: policy.lifetimes(&settings.lifetimes) })
+    }
+
+    /// Records that a client presented what is no code or refresh token of this tenant's: an action and a reason.
+    async fn refuse_unknown(
+        &self,
+        tenant: TenantId,
+        client: ClientId,
+        (action, reason): (&'static str, &'static str),
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let (room, origin) = (self.clone(), origin.clone());
+        let record = async move |tx: &mut Tx<'_>| {
+            let refusal = Refused { tenant, actor: Actor::Client(client), action, target: None, reason };
+            room.record_refusal(tx, refusal, &origin).await
+        };
+        Ok(self.0.store.write(record).await?)
     }
 
     /// Signs the tokens of an admitted principal.
@@ -277,9 +291,4 @@ fn audience<'a>(client: &'a Client, scope: &ScopeSet, issuer: &'a str) -> Vec<&'
         audience.push(issuer);
     }
     audience
-}
-
-/// The digest under which a presented code or refresh token would be stored; none for what cannot be one.
-fn lookup_digest(presented: &str) -> Option<[u8; 32]> {
-    (presented.len() <= MAX_OPAQUE_BYTES).then(|| *keyreeve_crypto::TokenDigest::of(presented).as_bytes())
 }

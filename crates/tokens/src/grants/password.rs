@@ -1,7 +1,7 @@
 //! The resource owner password credentials grant (RFC 6749 section 4.3), for what cannot show a sign-in page. Closed
 //! unless the tenant opens it.
 
-use super::{Grant, Issue, REFRESH_PREFIX, TokenResponse};
+use super::{Grant, Issue, TokenResponse};
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::error::TokenError;
@@ -9,7 +9,7 @@ use crate::schema;
 use crate::scope::{self, ScopeSet};
 use crate::service::Tokens;
 use keyreeve_base::{GrantId, Origin};
-use keyreeve_crypto::{OpaqueToken, Secret};
+use keyreeve_crypto::Secret;
 use keyreeve_identity::{Admitted, Method, PasswordAttempt, Subject, Tenant};
 use keyreeve_store::{Tx, params};
 use std::sync::Arc;
@@ -62,12 +62,9 @@ impl Tokens {
             Ok(proof) => Arc::new(proof),
             Err(refusal) => return Err(TokenError::refused(&refusal, denied())),
         };
-        let refresh = client
-            .settings
-            .allows(GrantType::RefreshToken)
-            .then(|| OpaqueToken::generate_with_prefix(&self.0.world, REFRESH_PREFIX));
-        let refresh_digest = refresh.as_ref().map(|token| *token.digest().as_bytes());
         let id: GrantId = self.0.world.new_id();
+        let refresh = self.first_refresh_token(client, id).await?;
+        let refresh_digest = refresh.as_ref().map(|token| token.digest);
         let (room, origin, lifetimes) = (self.clone(), origin.clone(), signers.lifetimes);
         let (granted, owner) = (scope.clone(), Arc::clone(client));
         let admitted = self
@@ -93,7 +90,7 @@ impl Tokens {
             grant: Some(&grant),
             scope,
             nonce: None,
-            refresh_token: refresh,
+            refresh_token: refresh.map(|token| token.text),
         };
         self.issue(issue, &signers)
     }

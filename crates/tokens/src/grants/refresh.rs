@@ -1,6 +1,7 @@
 //! The refresh token grant: rotation with detection of reuse (RFC 6749 section 6, RFC 9700 section 4.14).
 
-use super::{Grant, Issue, REFRESH_PREFIX, TokenResponse, lookup_digest};
+use super::handle::{Kind, Presented};
+use super::{Grant, Issue, TokenResponse};
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::consent::scope_of;
 use crate::error::TokenError;
@@ -8,8 +9,7 @@ use crate::schema;
 use crate::scope::ScopeSet;
 use crate::service::{Refused, Tokens};
 use keyreeve_audit::Actor;
-use keyreeve_base::{ClientId, GrantId, Origin, TenantId, Timestamp};
-use keyreeve_crypto::OpaqueToken;
+use keyreeve_base::{ClientId, Origin, TenantId, Timestamp};
 use keyreeve_identity::{Admitted, Proof, Tenant};
 use keyreeve_store::{Tx, params};
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl std::fmt::Debug for RefreshRequest<'_> {
 struct Rotation {
     tenant: TenantId,
     client: ClientId,
-    presented: [u8; 32],
+    presented: Presented,
     successor: [u8; 32],
     /// What is asked for, where that is less than everything.
     scope: Option<ScopeSet>,
@@ -44,11 +44,40 @@ struct Rotation {
     origin: Origin,
 }
 
-/// The grant that a refused refresh token belongs to.
+/// What a refresh token's grant says of it.
 struct Owner {
-    grant: GrantId,
     client: ClientId,
+    scope: ScopeSet,
     revoked: bool,
+    /// Whether it is the grant's present one.
+    present: bool,
+}
+
+impl Owner {
+    async fn find(tx: &mut Tx<'_>, it: &Rotation) -> Result<Option<Self>, keyreeve_store::Error> {
+        tx.query_opt(&schema::GRANT_OWNER, &params![it.tenant, it.presented.grant], |row| {
+            Ok(Self {
+                client: row.get(0)?,
+                scope: scope_of(&row.get::<String>(1)?)?,
+                revoked: row.get::<Option<Timestamp>>(2)?.is_some(),
+                present: row.get::<Option<[u8; 32]>>(3)? == Some(it.presented.digest),
+            })
+        })
+        .await
+    }
+
+    /// How the audit log has the refusal, and whether it ends the grant.
+    fn refusal(&self, asking: ClientId) -> (&'static str, &'static str, bool) {
+        if self.client != asking {
+            ("token.reuse", "refresh_token_of_another_client", true)
+        } else if !self.present {
+            ("token.reuse", "refresh_token_used_again", true)
+        } else if self.revoked {
+            ("admission.refresh", "grant_revoked", false)
+        } else {
+            ("admission.refresh", "refresh_token_expired", false)
+        }
+    }
 }
 
 impl Tokens {
@@ -75,14 +104,19 @@ impl Tokens {
             .map(ScopeSet::parse)
             .transpose()
             .map_err(|e| TokenError::InvalidScope(e.to_string()))?;
-        let presented = lookup_digest(request.refresh_token).ok_or(TokenError::InvalidGrant(INVALID))?;
+        let presented = self.read_handle(tenant.id, Kind::Refresh, request.refresh_token).await?;
+        let Some(presented) = presented else {
+            self.refuse_unknown(tenant.id, client.id, ("admission.refresh", "unknown_refresh_token"), origin)
+                .await?;
+            return Err(TokenError::InvalidGrant(INVALID));
+        };
         let signers = self.signers(client).await?;
-        let successor = OpaqueToken::generate_with_prefix(&self.0.world, REFRESH_PREFIX);
+        let successor = self.new_handle(tenant.id, Kind::Refresh, presented.grant).await?;
         let rotation = Rotation {
             tenant: tenant.id,
             client: client.id,
             presented,
-            successor: *successor.digest().as_bytes(),
+            successor: successor.digest,
             scope: scope.clone(),
             idle: signers.lifetimes.refresh_idle,
             origin: origin.clone(),
@@ -98,7 +132,7 @@ impl Tokens {
             grant: Some(&grant),
             scope: scope.unwrap_or_else(|| grant.scope.clone()),
             nonce: None,
-            refresh_token: Some(successor),
+            refresh_token: Some(successor.text),
         };
         self.issue(issue, &signers)
     }
@@ -109,27 +143,25 @@ impl Tokens {
         it: &Rotation,
     ) -> Result<Result<(Grant, Admitted), TokenError>, TokenError> {
         if let Some(scope) = &it.scope
-            && let Some(refusal) = exceeds(tx, it, scope).await?
+            // Of a token that is not this client's, the rotation itself says no.
+            && Owner::find(tx, it).await?.is_some_and(|own| own.client == it.client && !scope.is_subset_of(&own.scope))
         {
             // Nothing was consumed: the client may ask again, for less.
-            return Ok(Err(refusal));
+            return Ok(Err(TokenError::InvalidScope("the scope exceeds what was granted".to_owned())));
         }
         let now = self.now();
         let lapses_at = now.plus(it.idle);
-        let row = params![it.tenant, it.client, it.presented, now, it.successor, lapses_at];
+        let Presented { grant: id, digest } = it.presented;
+        let row = params![it.tenant, id, it.client, digest, now, it.successor, lapses_at];
         let Some(grant) = tx.query_opt(&schema::ROTATE, &row, Grant::from_row).await? else {
             return self.refuse_refresh(tx, it).await.map(Err);
         };
         let proof = Proof::refresh(grant.redeemed(it.tenant));
         match self.0.identity.admission().admit(tx, &proof, &it.origin).await? {
-            Ok(admitted) => {
-                tx.execute(&schema::INSERT_SPENT, &params![it.presented, grant.id]).await?;
-                Ok(Ok((grant, admitted)))
-            }
+            Ok(admitted) => Ok(Ok((grant, admitted))),
             Err(refusal) => {
                 // The client keeps the token that it has: an account that is enabled again goes on where it was.
-                tx.execute(&schema::UNROTATE, &params![it.tenant, grant.id, it.presented, now.plus(it.idle)])
-                    .await?;
+                tx.execute(&schema::UNROTATE, &params![it.tenant, id, digest, lapses_at]).await?;
                 Ok(Err(TokenError::refused(&refusal, TokenError::InvalidGrant(INVALID))))
             }
         }
@@ -137,44 +169,18 @@ impl Tokens {
 
     /// Tells a token that lapsed from one that was stolen, and ends the grant of the latter.
     async fn refuse_refresh(&self, tx: &mut Tx<'_>, it: &Rotation) -> Result<TokenError, TokenError> {
-        let owner = |row: &keyreeve_store::Row<'_>| {
-            let revoked = row.get::<Option<Timestamp>>(2)?.is_some();
-            Ok(Owner { grant: row.get(0)?, client: row.get(1)?, revoked })
-        };
-        let present =
-            tx.query_opt(&schema::GRANT_OF_REFRESH, &params![it.tenant, it.presented], owner).await?;
-        let spent = match &present {
-            Some(_) => None,
-            None => tx.query_opt(&schema::GRANT_OF_SPENT, &params![it.tenant, it.presented], owner).await?,
-        };
-        let (action, reason, end) = match (&present, &spent) {
-            (Some(owner), _) if owner.client != it.client => {
-                ("token.reuse", "refresh_token_of_another_client", true)
-            }
-            (Some(owner), _) if owner.revoked => ("admission.refresh", "grant_revoked", false),
-            (Some(_), _) => ("admission.refresh", "refresh_token_expired", false),
-            (None, Some(_)) => ("token.reuse", "refresh_token_used_again", true),
-            (None, None) => ("admission.refresh", "unknown_refresh_token", false),
-        };
-        let grant = present.or(spent).map(|owner| owner.grant);
-        if let (Some(grant), true) = (grant, end) {
-            self.end_grant(tx, it.tenant, grant).await?;
+        let owner = Owner::find(tx, it).await?;
+        let (action, reason, end) = owner.map_or(
+            // Over for so long that it was forgotten.
+            ("admission.refresh", "unknown_refresh_token", false),
+            |owner| owner.refusal(it.client),
+        );
+        if end {
+            self.end_grant(tx, it.tenant, it.presented.grant).await?;
         }
-        let target = grant.map(|grant| ("grant", grant.to_string()));
+        let target = Some(("grant", it.presented.grant.to_string()));
         let refusal = Refused { tenant: it.tenant, actor: Actor::Client(it.client), action, target, reason };
         self.record_refusal(tx, refusal, &it.origin).await?;
         Ok(TokenError::InvalidGrant(INVALID))
     }
-}
-
-/// Whether more is asked for than was granted.
-async fn exceeds(tx: &mut Tx<'_>, it: &Rotation, asked: &ScopeSet) -> Result<Option<TokenError>, TokenError> {
-    let granted = tx
-        .query_opt(&schema::REFRESH_SCOPE, &params![it.tenant, it.client, it.presented], |row| {
-            scope_of(&row.get::<String>(0)?)
-        })
-        .await?;
-    // For a token that is not this client's, the rotation itself will say no.
-    let within = granted.is_none_or(|granted| asked.is_subset_of(&granted));
-    Ok((!within).then(|| TokenError::InvalidScope("the scope exceeds what was granted".to_owned())))
 }
