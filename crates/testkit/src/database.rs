@@ -33,7 +33,7 @@ impl Database {
     }
 
     /// A database on the shared server to which these migrations have been applied, copied from a template.
-    pub(crate) async fn postgres_migrated(migrations: &[Migration]) -> Self {
+    pub async fn postgres_migrated(migrations: &[Migration]) -> Self {
         let template = template(migrations).await;
         Self::create(postgres::shared(), Some(&template)).await
     }
