@@ -2,11 +2,10 @@
 
 use crate::event::{Entry, MAX_PAGE};
 use crate::schema;
-use aws_lc_rs::digest::{Context, SHA256};
-use futures_util::FutureExt as _;
-use futures_util::future::LocalBoxFuture;
-use keyreeve_base::TenantId;
-use keyreeve_store::{Error, GroupHook, Tx, params};
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use keyreeve_base::id::AuditId;
+use keyreeve_base::{TenantId, Timestamp};
+use keyreeve_store::{Error, Tx, params};
 
 /// How many entries one call of [`seal`] places at most, so that no transaction grows without bound.
 const SEAL_BATCH: i64 = 1_000;
@@ -59,35 +58,59 @@ impl std::fmt::Display for Head {
     }
 }
 
-/// The hash of `entry` behind `previous`: SHA-256 over every field, each with its length before it, so that no two
+/// What an entry's hash covers, besides its place.
+pub(crate) struct Content<'a> {
+    pub(crate) id: AuditId,
+    pub(crate) tenant: TenantId,
+    pub(crate) at: Timestamp,
+    /// The texts, in the order of the table's columns.
+    pub(crate) texts: [Option<&'a str>; 11],
+}
+
+/// The hash of an entry behind `previous`: SHA-256 over every field, each with its length before it, so that no two
 /// different entries can read the same.
-fn link(previous: &[u8], seq: i64, entry: &Entry) -> Vec<u8> {
-    let mut digest = Context::new(&SHA256);
-    let mut field = |bytes: Option<&[u8]>| match bytes {
-        None => digest.update(&[0]),
-        Some(bytes) => {
-            digest.update(&[1]);
-            digest.update(&(bytes.len() as u64).to_be_bytes());
-            digest.update(bytes);
+fn link(previous: &[u8], seq: i64, content: &Content<'_>) -> Vec<u8> {
+    // Put together first: the digest is then made in one go.
+    let mut bytes = Vec::with_capacity(640);
+    let mut field = |field: Option<&[u8]>| match field {
+        None => bytes.push(0),
+        Some(field) => {
+            bytes.push(1);
+            bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(field);
         }
     };
     field(Some(previous));
     field(Some(&seq.to_be_bytes()));
-    field(Some(entry.id.uuid().as_bytes()));
-    field(Some(entry.tenant_id.uuid().as_bytes()));
-    field(Some(&entry.at.micros().to_be_bytes()));
-    for text in [Some(&entry.actor_kind), entry.actor_id.as_ref(), Some(&entry.action)] {
-        field(text.map(String::as_bytes));
+    field(Some(content.id.uuid().as_bytes()));
+    field(Some(content.tenant.uuid().as_bytes()));
+    field(Some(&content.at.micros().to_be_bytes()));
+    for text in content.texts {
+        field(text.map(str::as_bytes));
     }
-    for text in
-        [&entry.target_kind, &entry.target_id, &Some(entry.outcome.clone()), &entry.reason, &entry.address]
-    {
-        field(text.as_ref().map(String::as_bytes));
+    digest(&SHA256, &bytes).as_ref().to_vec()
+}
+
+/// The place of an entry in its tenant's chain.
+pub(crate) struct Place {
+    pub(crate) seq: i64,
+    pub(crate) previous: Vec<u8>,
+    pub(crate) hash: Vec<u8>,
+}
+
+/// Takes the next place in the chain for an entry that is about to be inserted, where no other writer can be waiting for
+/// the head; elsewhere none, and [`seal`] gives it one later.
+pub(crate) async fn next_place(tx: &mut Tx<'_>, content: &Content<'_>) -> Result<Option<Place>, Error> {
+    if !tx.writes_alone() {
+        return Ok(None);
     }
-    for text in [&entry.user_agent, &entry.request_id, &entry.detail] {
-        field(text.as_ref().map(String::as_bytes));
+    let start = Head::load(tx, content.tenant).await?;
+    let seq = start.seq + 1;
+    let head = Head { seq, hash: link(&start.hash, seq, content) };
+    if !head.advance(tx, content.tenant, start.seq).await? {
+        return Err(Error::conflict("audit_head"));
     }
-    digest.finish().as_ref().to_vec()
+    Ok(Some(Place { seq, previous: start.hash, hash: head.hash }))
 }
 
 /// Places the oldest waiting entries of all tenants in their chains, at most a thousand; answers how many it placed.
@@ -114,7 +137,7 @@ async fn seal_tenant(tx: &mut Tx<'_>, tenant: TenantId, entries: &[Entry]) -> Re
     let mut places = Vec::with_capacity(entries.len());
     for entry in entries {
         let seq = head.seq + 1;
-        let hash = link(&head.hash, seq, entry);
+        let hash = link(&head.hash, seq, &entry.content());
         places.push((entry.id, seq, std::mem::replace(&mut head.hash, hash.clone()), hash));
         head.seq = seq;
     }
@@ -128,16 +151,6 @@ async fn seal_tenant(tx: &mut Tx<'_>, tenant: TenantId, entries: &[Entry]) -> Re
         }
     }
     Ok(())
-}
-
-/// Seals within each commit of SQLite's writer: hand it to [`keyreeve_store::Store::before_commit`].
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ChainOnCommit;
-
-impl GroupHook for ChainOnCommit {
-    fn run<'a>(&'a self, tx: &'a mut Tx<'_>) -> LocalBoxFuture<'a, Result<(), Error>> {
-        async move { seal(tx).await.map(drop) }.boxed_local()
-    }
 }
 
 /// What [`verify`] found.
@@ -201,7 +214,7 @@ pub async fn verify(tx: &mut Tx<'_>, tenant: TenantId, expected: Option<&Head>) 
                 Some(found) if found == seq => None,
                 _ => Some(Verdict::Missing { seq }),
             };
-            let hash = link(&head.hash, seq, entry);
+            let hash = link(&head.hash, seq, &entry.content());
             let verdict = verdict.or_else(|| {
                 let holds =
                     entry.previous.as_deref() == Some(&head.hash) && entry.hash.as_deref() == Some(&hash);

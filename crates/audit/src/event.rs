@@ -1,5 +1,6 @@
 //! What is recorded, and how it is read back.
 
+use crate::chain::{self, Content, Place};
 use crate::schema;
 use keyreeve_base::id::AuditId;
 use keyreeve_base::{ClientId, Origin, TenantId, Timestamp, UserId, World};
@@ -80,7 +81,6 @@ pub struct Event<'a> {
 /// # Errors
 /// Those of the store.
 pub async fn record(tx: &mut Tx<'_>, world: &World, event: &Event<'_>) -> Result<AuditId, Error> {
-    let id: AuditId = world.new_id();
     let (actor_kind, actor_id) = event.actor.columns();
     let (target_kind, target_id) = match &event.target {
         Some((kind, id)) => (Some(*kind), Some(id.as_str())),
@@ -88,27 +88,39 @@ pub async fn record(tx: &mut Tx<'_>, world: &World, event: &Event<'_>) -> Result
     };
     let detail = (!event.detail.is_null()).then(|| event.detail.to_string());
     let address = event.origin.address.map(|a| a.to_string());
-    tx.execute(
-        &schema::INSERT,
-        &params![
-            id,
-            event.tenant,
-            world.now(),
-            actor_kind,
-            actor_id,
-            event.action,
+    let content = Content {
+        id: world.new_id(),
+        tenant: event.tenant,
+        at: world.now(),
+        texts: [
+            Some(actor_kind),
+            actor_id.as_deref(),
+            Some(event.action),
             target_kind,
             target_id,
-            event.outcome.text(),
+            Some(event.outcome.text()),
             event.reason,
-            address,
+            address.as_deref(),
             event.origin.user_agent.as_deref(),
             event.origin.request_id.as_deref(),
-            detail
+            detail.as_deref(),
         ],
-    )
-    .await?;
-    Ok(id)
+    };
+    let place = chain::next_place(tx, &content).await?;
+    insert(tx, &content, place.as_ref()).await?;
+    Ok(content.id)
+}
+
+async fn insert(tx: &mut Tx<'_>, content: &Content<'_>, place: Option<&Place>) -> Result<(), Error> {
+    let Content { id, tenant, at, texts: [kind, actor, action, aim_kind, aim, outcome, rest @ ..] } = content;
+    let [reason, address, user_agent, request, detail] = rest;
+    let (seq, previous, hash) = (place.map(|p| p.seq), place.map(|p| &p.previous), place.map(|p| &p.hash));
+    let row = params![
+        id, tenant, at, kind, actor, action, aim_kind, aim, outcome, reason, address, user_agent, request,
+        detail, seq, previous, hash
+    ];
+    tx.execute(&schema::INSERT, &row).await?;
+    Ok(())
 }
 
 /// An entry as it was recorded. The kinds are texts here: an old log may hold kinds that this version no longer writes.
@@ -151,6 +163,27 @@ pub struct Entry {
 }
 
 impl Entry {
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content {
+            id: self.id,
+            tenant: self.tenant_id,
+            at: self.at,
+            texts: [
+                Some(&self.actor_kind),
+                self.actor_id.as_deref(),
+                Some(&self.action),
+                self.target_kind.as_deref(),
+                self.target_id.as_deref(),
+                Some(&self.outcome),
+                self.reason.as_deref(),
+                self.address.as_deref(),
+                self.user_agent.as_deref(),
+                self.request_id.as_deref(),
+                self.detail.as_deref(),
+            ],
+        }
+    }
+
     pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, Error> {
         Ok(Self {
             id: row.get(0)?,

@@ -36,10 +36,10 @@ CREATE TABLE audit_head (
 }];
 
 statements! {
-    /// Appends an entry, not yet sealed.
+    /// Appends an entry, with its place in the chain or without.
     pub(crate) INSERT = "INSERT INTO audit_entry (id, tenant_id, at, actor_kind, actor_id, action, target_kind, target_id, \
-        outcome, reason, address, user_agent, request_id, detail) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+        outcome, reason, address, user_agent, request_id, detail, seq, previous, hash) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     /// The oldest entries without a place in their chain.
     pub(crate) UNSEALED = "SELECT id, tenant_id, at, actor_kind, actor_id, action, target_kind, target_id, outcome, reason, \
         address, user_agent, request_id, detail, seq, previous, hash FROM audit_entry WHERE seq IS NULL ORDER BY id LIMIT $1";

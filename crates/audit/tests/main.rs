@@ -8,13 +8,12 @@
     reason = "a test fails by panicking"
 )]
 
-use keyreeve_audit::{Actor, ChainOnCommit, Event, Head, MIGRATIONS, Outcome, Report, Verdict};
+use keyreeve_audit::{Actor, Event, Head, MIGRATIONS, Outcome, Report, Verdict};
 use keyreeve_audit::{list, record, seal, verify};
 use keyreeve_base::{Origin, TenantId, World};
 use keyreeve_store::{Error, Store, Tx, params, statements};
 use keyreeve_testkit::{Engine, TestStore, on_both_engines, store};
 use serde_json::json;
-use std::sync::Arc;
 
 statements! {
     /// What an attacker with access to the database might do.
@@ -25,9 +24,7 @@ statements! {
 }
 
 async fn open(engine: Engine) -> TestStore {
-    let test = store(engine, MIGRATIONS).await;
-    test.store.before_commit(Arc::new(ChainOnCommit));
-    test
+    store(engine, MIGRATIONS).await
 }
 
 async fn append(store: &Store, world: &World, tenant: TenantId, reason: &'static str) -> Result<(), Error> {

@@ -96,7 +96,6 @@ impl App {
             check_exists(&config)?;
         }
         let store = Store::open(store_options(&config, purpose), world.clone(), &migrations()).await?;
-        store.before_commit(Arc::new(keyreeve_audit::ChainOnCommit));
         // After the store: its lock keeps a second process from making a second key.
         let (keyring, created) = match purpose {
             Purpose::Serve => master_key::load_or_create(&config, &world)?,

@@ -73,7 +73,7 @@ pub use error::{Cause, Error};
 pub use migrate::Migration;
 pub use options::{Engine, Location, Options};
 pub use sql::Statement;
-pub use tx::{GroupHook, Tx};
+pub use tx::Tx;
 pub use value::{FromColumn, Param, Row, ToParam, Value};
 
 use change::Feed;
@@ -257,13 +257,6 @@ impl Store {
             // Announced in memory, never written.
             Backend::Sqlite(_) => Ok(0),
             Backend::Postgres(_) => postgres::prune_changes(self).await,
-        }
-    }
-
-    /// Sets the work that belongs into every commit of a group (SQLite; see [`GroupHook`]).
-    pub fn before_commit(&self, hook: Arc<dyn GroupHook>) {
-        if let Backend::Sqlite(sqlite) = &self.inner.backend {
-            sqlite.set_hook(hook);
         }
     }
 

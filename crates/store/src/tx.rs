@@ -3,7 +3,6 @@
 use crate::change::Change;
 use crate::value::Row;
 use crate::{Engine, Error, FromColumn, Param, Statement, postgres, sqlite};
-use futures_util::future::LocalBoxFuture;
 use keyreeve_base::TenantId;
 use std::borrow::Cow;
 
@@ -33,6 +32,8 @@ pub(crate) struct State {
     pub(crate) failed: bool,
     /// Whether running it again may help.
     pub(crate) retry: Retry,
+    /// A script was run: who counts changed rows does not see what it did.
+    pub(crate) scripted: bool,
     /// What to announce when it is committed.
     pub(crate) changes: Vec<Change>,
 }
@@ -91,6 +92,16 @@ impl<'a> Tx<'a> {
         match self.kind {
             Kind::Sqlite(_) => Engine::Sqlite,
             Kind::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Whether no other transaction can write before this one has ended (SQLite), so that a row which all writers
+    /// share keeps nobody waiting.
+    #[must_use]
+    pub fn writes_alone(&self) -> bool {
+        match self.kind {
+            Kind::Sqlite(_) => self.state.mode == Mode::Write,
+            Kind::Postgres(_) => false,
         }
     }
 
@@ -189,6 +200,7 @@ impl<'a> Tx<'a> {
     /// Runs a script of DDL, already rendered for the engine.
     pub(crate) async fn script(&mut self, sql: &str) -> Result<(), Error> {
         self.alive()?;
+        self.state.scripted = true;
         let done = match self.kind {
             Kind::Sqlite(connection) => sqlite::script(connection, sql),
             Kind::Postgres(session) => session.script(sql).await,
@@ -235,13 +247,4 @@ impl<'a> Tx<'a> {
             failure.error
         })
     }
-}
-
-/// Work that belongs into every commit, once: run at the end of each group of transactions that SQLite commits
-/// together, within that commit. If it fails, what it did is undone and logged, and the group is committed without it,
-/// so it must be something that the next run can catch up on. On PostgreSQL, where there are no groups, a background
-/// task does the same work in a [`crate::Store::write`] of its own.
-pub trait GroupHook: Send + Sync + 'static {
-    /// Does the work; awaits nothing but `tx`.
-    fn run<'a>(&'a self, tx: &'a mut Tx<'_>) -> LocalBoxFuture<'a, Result<(), Error>>;
 }

@@ -9,17 +9,17 @@ mod writer;
 
 pub(crate) use statement::{column, each, execute, script};
 
-use crate::tx::{GroupHook, Mode};
+use crate::tx::Mode;
 use crate::{Error, Ground, Options, Statement, Tx};
 use errors::engine_error;
 use futures_util::FutureExt;
 use pool::Pool;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
-use writer::{Hook, Writer};
+use writer::Writer;
 
 /// How long a connection waits for another process (the writer itself never competes within this one).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,7 +33,6 @@ pub(crate) struct Sqlite {
     scanners: Arc<Scanners>,
     /// None when the file is only read.
     writer: Option<Writer>,
-    hook: Hook,
 }
 
 /// Where the database is, and how its connections are to be opened.
@@ -59,6 +58,9 @@ impl File {
             (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
             (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
             (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+            // A plan that looks at the parameters' values is made anew, at several times the cost of running it,
+            // whenever they change: at each run of a statement on a table with a partial index.
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
         ] {
             connection.set_db_config(setting, on).map_err(failed)?;
         }
@@ -105,11 +107,10 @@ impl File {
 impl Sqlite {
     pub(crate) fn open(path: &Path, options: &Options, ground: &Ground) -> Result<Self, Error> {
         let file = Arc::new(File { path: path.to_owned() });
-        let hook = Hook::default();
         let writer = if options.exclusive {
             let lock = lock::take(path)?;
             lock::create_private(path)?;
-            Some(Writer::start(file.clone(), lock, hook.clone(), options, ground.clone())?)
+            Some(Writer::start(file.clone(), lock, options, ground.clone())?)
         } else if path.exists() {
             None
         } else {
@@ -123,12 +124,7 @@ impl Sqlite {
             }),
             file,
             writer,
-            hook,
         })
-    }
-
-    pub(crate) fn set_hook(&self, hook: Arc<dyn GroupHook>) {
-        *self.hook.write().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }
 
     pub(crate) fn read<T, E, F>(&self, f: &F) -> Result<T, E>
@@ -241,6 +237,3 @@ fn now<T, E: From<Error>>(closure: impl Future<Output = Result<T, E>>) -> Result
         Err(Error::internal("a store closure awaited something other than its transaction").into())
     })
 }
-
-/// Shared slot for the group hook.
-pub(crate) type HookSlot = Arc<RwLock<Option<Arc<dyn GroupHook>>>>;

@@ -1,24 +1,23 @@
 //! The one writer: it folds the transactions that wait into one commit.
 //!
-//! Each transaction runs in a savepoint of its own, so that one that fails leaves its neighbours alone, and each is
-//! answered only when the commit that carries it is on disk. What limits the rate is then the work itself and no
-//! longer the disk's answer to each.
+//! Each transaction is answered only when the commit that carries it is on disk. What limits the rate is then the work
+//! itself and no longer the disk's answer to each. One that fails leaves its neighbours alone: what it wrote is undone
+//! together with what they wrote, and they run again, each in a savepoint of its own. That is rare, and savepoints from
+//! the start would make SQLite copy each page that a transaction touches.
 
 use super::errors::engine_error;
-use super::{File, HookSlot, now};
+use super::{File, now};
 use crate::change::Change;
 use crate::tx::Mode;
 use crate::{Error, Ground, Options, Tx};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
-
-pub(super) type Hook = HookSlot;
 
 /// The writer, as those who have something to write see it.
 pub(super) struct Writer {
@@ -79,7 +78,6 @@ impl Writer {
     pub(super) fn start(
         file: Arc<File>,
         lock: std::fs::File,
-        hook: Hook,
         options: &Options,
         ground: Ground,
     ) -> Result<Self, Error> {
@@ -88,7 +86,6 @@ impl Writer {
         let mut desk = Desk {
             connection: file.writer()?,
             file,
-            hook,
             ground: ground.clone(),
             waiting: waiting.clone(),
             group_size: options.group_size.max(1),
@@ -146,7 +143,6 @@ impl Drop for Writer {
 struct Desk {
     connection: Connection,
     file: Arc<File>,
-    hook: Hook,
     ground: Ground,
     waiting: Arc<AtomicUsize>,
     group_size: usize,
@@ -159,6 +155,18 @@ enum Broken {
     Constraint(Error),
     /// The engine gave up the transaction.
     Lost(Error),
+}
+
+/// What becomes of what a job did.
+enum Outcome {
+    /// It stays, with what it announced.
+    Keep(Vec<Change>),
+    /// It must not be committed.
+    Undo,
+}
+
+fn failed_unseen() -> Error {
+    Error::internal("a store closure answered Ok after a statement had failed")
 }
 
 impl Desk {
@@ -185,79 +193,91 @@ impl Desk {
         mut next: impl FnMut() -> Option<Box<dyn Job>>,
     ) -> Result<(), Broken> {
         let mut changes = Vec::new();
-        let mut to_commit = false;
         let begun = self.sql("BEGIN IMMEDIATE");
         while group.len() < self.group_size
             && let Some(mut job) = next()
         {
             if let Err(error) = &begun {
-                job.fail(error.clone());
                 group.push(job);
                 return Err(Broken::Lost(error.clone()));
             }
-            let outcome = self.in_savepoint(|tx| job.run(tx));
+            let outcome = self.attempt(job.as_mut());
             match outcome {
-                Ok(None) => {}
-                Ok(Some(announced)) => {
-                    to_commit = true;
-                    changes.extend(announced);
-                }
-                Err(error) => {
-                    job.fail(error.clone());
+                Outcome::Keep(announced) => changes.extend(announced),
+                Outcome::Undo => {
+                    let rerun = self.without(group);
                     group.push(job);
-                    if self.connection.is_autocommit() {
-                        return Err(Broken::Lost(error));
-                    }
-                    continue;
+                    return rerun;
                 }
             }
             group.push(job);
-        }
-        if to_commit {
-            changes.extend(self.run_hook());
         }
         self.commit(group.len())?;
         self.ground.feed.publish(&changes);
         Ok(())
     }
 
-    /// Runs `work` so that it leaves either all of its traces or none; answers what it announced if it is to be
-    /// committed. An error is one that `work` does not know of.
-    fn in_savepoint(&self, work: impl FnOnce(&mut Tx<'_>) -> bool) -> Result<Option<Vec<Change>>, Error> {
+    fn attempt(&self, job: &mut dyn Job) -> Outcome {
+        let written_before = self.connection.total_changes();
+        let mut tx = Tx::sqlite(&self.connection, Mode::Write);
+        let wanted = job.run(&mut tx);
+        let state = tx.into_state();
+        if wanted && !state.failed {
+            return Outcome::Keep(state.changes);
+        }
+        if wanted {
+            job.fail(failed_unseen());
+        }
+        let wrote_nothing =
+            !state.failed && !state.scripted && self.connection.total_changes() == written_before;
+        if wrote_nothing { Outcome::Keep(Vec::new()) } else { Outcome::Undo }
+    }
+
+    /// After a job that must be undone: undoes everything, runs the jobs before it again, and commits those.
+    fn without(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), Broken> {
+        let gave_up = || Broken::Lost(Error::unavailable("SQLite gave up the transaction"));
+        if self.connection.is_autocommit() {
+            return if group.is_empty() { Ok(()) } else { Err(gave_up()) };
+        }
+        self.sql("ROLLBACK").map_err(Broken::Lost)?;
+        if group.is_empty() {
+            return Ok(());
+        }
+        self.sql("BEGIN IMMEDIATE").map_err(Broken::Lost)?;
+        let mut changes = Vec::new();
+        for job in group.iter_mut() {
+            match self.in_savepoint(job.as_mut()) {
+                Ok(announced) => changes.extend(announced),
+                Err(error) => {
+                    job.fail(error);
+                    if self.connection.is_autocommit() {
+                        return Err(gave_up());
+                    }
+                }
+            }
+        }
+        self.commit(group.len())?;
+        self.ground.feed.publish(&changes);
+        Ok(())
+    }
+
+    /// Runs `job` so that it leaves either all of its traces or none; answers what it announced. An error is one that
+    /// the job does not know of.
+    fn in_savepoint(&self, job: &mut dyn Job) -> Result<Vec<Change>, Error> {
         self.sql("SAVEPOINT job")?;
         let mut tx = Tx::sqlite(&self.connection, Mode::Write);
-        let wanted = work(&mut tx);
+        let wanted = job.run(&mut tx);
         let state = tx.into_state();
         if wanted && !state.failed {
             self.sql("RELEASE job")?;
-            return Ok(Some(state.changes));
+            return Ok(state.changes);
         }
         if self.connection.is_autocommit() {
             return Err(Error::unavailable("SQLite gave up the transaction"));
         }
         self.sql("ROLLBACK TO job")?;
         self.sql("RELEASE job")?;
-        if wanted {
-            return Err(Error::internal("a store closure answered Ok after a statement had failed"));
-        }
-        Ok(None)
-    }
-
-    fn run_hook(&self) -> Vec<Change> {
-        let Some(hook) = self.hook.read().unwrap_or_else(PoisonError::into_inner).clone() else {
-            return Vec::new();
-        };
-        let mut problem = None;
-        let done = self.in_savepoint(|tx| {
-            let ran = catch_unwind(AssertUnwindSafe(|| now(hook.run(tx))))
-                .unwrap_or_else(|_| Err(Error::internal("the group hook panicked")));
-            problem = ran.err();
-            problem.is_none()
-        });
-        if let Some(error) = problem.or_else(|| done.as_ref().err().cloned()) {
-            tracing::error!(%error, "the work that belongs into every commit failed; committing without it");
-        }
-        done.ok().flatten().unwrap_or_default()
+        if wanted { Err(failed_unseen()) } else { Ok(Vec::new()) }
     }
 
     fn commit(&self, size: usize) -> Result<(), Broken> {

@@ -1,8 +1,8 @@
-//! What only SQLite has: the group, its hook, the lock, the backup.
+//! What only SQLite has: the group, the lock, the backup.
 
 use crate::{ADD, INSERT, TABLES, count, fresh_id, insert, names};
-use futures_util::future::{LocalBoxFuture, join_all};
-use keyreeve_store::{Engine, Error, GroupHook, Location, Migration, Options, Store, Tx, params, statements};
+use futures_util::future::join_all;
+use keyreeve_store::{Engine, Error, Location, Migration, Options, Store, Tx, params, statements};
 use keyreeve_testkit::{TestStore, block_on, store, test_world};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,62 +18,61 @@ async fn sqlite() -> TestStore {
     store(Engine::Sqlite, TABLES).await
 }
 
-/// Counts its runs in a row of its own.
-struct Counting {
-    item: uuid::Uuid,
-    runs: AtomicUsize,
-    fails: AtomicBool,
-}
-
-impl GroupHook for Counting {
-    fn run<'a>(&'a self, tx: &'a mut Tx<'_>) -> LocalBoxFuture<'a, Result<(), Error>> {
-        Box::pin(async move {
-            self.runs.fetch_add(1, Ordering::SeqCst);
-            tx.execute(&ADD, &params![self.item, 1]).await?;
-            if self.fails.load(Ordering::SeqCst) { Err(Error::NotFound) } else { Ok(()) }
-        })
-    }
-}
-
+/// One that fails is undone with all that it wrote; its neighbours in the group are not, and nothing of theirs is
+/// there twice.
 #[test]
-fn the_hook_runs_once_for_each_group_and_cannot_spoil_it() {
+fn one_that_fails_leaves_its_group_alone() {
     block_on(async {
         let test = sqlite().await;
-        let item = insert(&test.store, "hook").await.unwrap();
-        let hook = Arc::new(Counting { item, runs: AtomicUsize::new(0), fails: AtomicBool::new(false) });
-        test.store.before_commit(hook.clone());
-        let counted = async || {
-            let read = async move |tx: &mut Tx<'_>| -> Result<i64, Error> {
-                tx.scalar(&crate::COUNT_OF, &params![item]).await
-            };
-            test.store.read(read).await.unwrap()
-        };
+        let total = insert(&test.store, "total").await.unwrap();
         // While the writer is held up, the others gather into one group.
         let hold = test.store.write(async |_: &mut Tx<'_>| -> Result<(), Error> {
             std::thread::sleep(Duration::from_millis(200));
             Ok(())
         });
+        let runs: Arc<Vec<AtomicUsize>> = Arc::new((0..100).map(|_| AtomicUsize::new(0)).collect());
+        let writes = (0..100).map(|n| {
+            let (store, runs) = (test.store.clone(), runs.clone());
+            let write = async move |tx: &mut Tx<'_>| -> Result<(), Error> {
+                runs[n].fetch_add(1, Ordering::SeqCst);
+                if n % 10 == 1 {
+                    // Nothing is written before it fails.
+                    return Err(Error::NotFound);
+                }
+                tx.execute(&ADD, &params![total, 1]).await?;
+                tx.execute(&INSERT, &params![fresh_id(), &format!("item {n}")]).await?;
+                match n % 10 {
+                    3 => Err(Error::NotFound),
+                    5 => panic!("on purpose"),
+                    7 => {
+                        // It looks away: the answer is an error all the same.
+                        let twice = tx.execute(&INSERT, &params![total, &format!("again {n}")]).await;
+                        assert!(matches!(twice, Err(Error::Conflict { .. })), "{twice:?}");
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                }
+            };
+            async move { (n, store.write(write).await) }
+        });
         let gathered = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let inserts = (0..100).map(|n| {
-                let store = test.store.clone();
-                async move { insert(&store, &n.to_string()).await }
-            });
-            assert!(join_all(inserts).await.iter().all(Result::is_ok));
+            join_all(writes).await
         };
-        let (held, ()) = tokio::join!(hold, gathered);
+        let (held, done) = tokio::join!(hold, gathered);
         held.unwrap();
-        let runs = hook.runs.load(Ordering::SeqCst);
-        assert!((1..=3).contains(&runs), "{runs} groups");
-        assert_eq!(counted().await, i64::try_from(runs).unwrap());
-        // A refused transaction is no reason to run it.
-        let refused = test.store.write(async |_: &mut Tx<'_>| -> Result<(), Error> { Err(Error::NotFound) });
-        assert!(refused.await.is_err());
-        assert_eq!(hook.runs.load(Ordering::SeqCst), runs);
-        hook.fails.store(true, Ordering::SeqCst);
-        insert(&test.store, "despite the hook").await.unwrap();
-        assert_eq!(hook.runs.load(Ordering::SeqCst), runs + 1);
-        assert_eq!(counted().await, i64::try_from(runs).unwrap(), "what the failed hook did is undone");
+        for (n, done) in done {
+            let fails = [1, 3, 5, 7].contains(&(n % 10));
+            assert_eq!(done.is_err(), fails, "{n}: {done:?}");
+            if [3, 5, 7].contains(&(n % 10)) {
+                assert_eq!(runs[n].load(Ordering::SeqCst), 1, "{n} failed, and need not run again");
+            }
+        }
+        let read = async move |tx: &mut Tx<'_>| -> Result<i64, Error> {
+            tx.scalar(&crate::COUNT_OF, &params![total]).await
+        };
+        assert_eq!(test.store.read(read).await.unwrap(), 60);
+        assert_eq!(count(&test.store).await, 61);
     });
 }
 
