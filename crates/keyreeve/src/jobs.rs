@@ -49,7 +49,7 @@ impl Jobs {
     pub fn start(app: &App) -> Self {
         let mut jobs = Self { running: JoinSet::new(), stop: watch::Sender::new(false) };
         if app.store.engine() == Engine::Postgres {
-            // On SQLite the chain is closed within each commit.
+            // On SQLite each entry gets its place in the chain as it is written.
             jobs.spawn(app, "audit-seal", Duration::from_millis(250), seal_audit);
         }
         jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);

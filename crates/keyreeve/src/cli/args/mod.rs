@@ -292,7 +292,7 @@ Exits with 5 when a chain does not hold.")]
 Examples:
   keyreeve audit seal
 
-With SQLite every commit does this; with PostgreSQL a running server does it a few times a second. After commands on a
+With SQLite each entry is chained as it is written; with PostgreSQL a running server does it a few times a second. After commands on a
 PostgreSQL database that no server runs on, this does it.")]
     Seal,
     /// List entries, oldest first
