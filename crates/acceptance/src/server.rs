@@ -319,7 +319,6 @@ impl Mount {
     }
 
     /// A POST by which `client` authenticates in its registered way.
-    #[must_use]
     pub fn post_as(&self, client: &TestClient, path: &str, form: &[(&str, &str)]) -> Call {
         let form: Vec<_> = form.iter().copied().chain(client.in_body()).collect();
         let assertion = client.assertion(self);
