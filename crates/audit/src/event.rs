@@ -3,7 +3,7 @@
 use crate::chain::{self, Content, Place};
 use crate::schema;
 use keyreeve_base::id::AuditId;
-use keyreeve_base::{ClientId, Origin, TenantId, Timestamp, UserId, World};
+use keyreeve_base::{ClientId, Origin, ServiceAccountId, TenantId, Timestamp, UserId, World};
 use keyreeve_store::{Error, Row, Tx, params};
 use serde_json::Value;
 
@@ -23,6 +23,8 @@ pub enum Actor {
     User(UserId),
     /// An OAuth client.
     Client(ClientId),
+    /// A service account.
+    Service(ServiceAccountId),
 }
 
 impl Actor {
@@ -33,6 +35,7 @@ impl Actor {
             Self::Anonymous => ("anonymous", None),
             Self::User(id) => ("user", Some(id.to_string())),
             Self::Client(id) => ("client", Some(id.to_string())),
+            Self::Service(id) => ("service_account", Some(id.to_string())),
         }
     }
 }
@@ -132,7 +135,7 @@ pub struct Entry {
     pub tenant_id: TenantId,
     /// When, in microseconds since the epoch.
     pub at: Timestamp,
-    /// `system`, `operator`, `anonymous`, `user` or `client`.
+    /// `system`, `operator`, `anonymous`, `user`, `client` or `service_account`.
     pub actor_kind: String,
     /// The actor's identifier, where it has one.
     pub actor_id: Option<String>,

@@ -52,6 +52,12 @@ ids! {
     TenantId
     /// A user of one tenant.
     UserId
+    /// A group of users, service accounts and groups.
+    GroupId
+    /// A role of a tenant or of an OAuth client.
+    RoleId
+    /// A service account: what a program signs in as.
+    ServiceAccountId
     /// A browser session of a user.
     SessionId
     /// An OAuth client (the row; what goes over the wire is its `client_id` text).
