@@ -1,10 +1,14 @@
-//! Tenants, users, passwords, sessions, and admission: the one decision for every way in.
+//! Tenants, users, groups, roles, service accounts, passwords, sessions, and admission: the one decision for every way in.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`tenants`], [`settings`] | the outermost boundary, and what each tenant can set |
 //! | [`sealing`] | data keys of tenants; sealing of values and of texts that travel through a browser |
 //! | [`users`] | profiles, identifiers (unique across usernames and e-mail addresses), states |
+//! | [`groups`], [`roles`] | nested groups and what their members are; roles, given to parties and their groups |
+//! | [`service_accounts`] | what programs sign in as |
+//! | [`directory`] | the parties of groups and roles, and what is kept of them in memory |
+//! | [`authority`] | delegated administration: who may change what of others |
 //! | [`passwords`] | policy, history, setting and changing |
 //! | [`sessions`] | browser sessions |
 //! | [`admission`] | proofs, throttle, and the only maker of [`Admitted`] |
@@ -18,11 +22,16 @@
 //! inside a transaction), so that its audit entry is committed.
 
 pub mod admission;
+pub mod authority;
 mod cause;
+pub mod directory;
 mod error;
+pub mod groups;
 pub mod passwords;
+pub mod roles;
 mod schema;
 pub mod sealing;
+pub mod service_accounts;
 pub mod sessions;
 pub mod settings;
 pub mod tenants;
@@ -30,20 +39,28 @@ pub mod users;
 
 pub use admission::{
     Admission, Admitted, ClientAttempt, FinishPasswordChange, Method, PasswordAttempt, Proof, Redeemed,
-    Refusal, SignIn, Subject,
+    Refusal, ServiceAttempt, SignIn, Subject,
 };
+pub use authority::{Authority, Standing};
 pub use cause::Cause;
+pub use directory::Party;
 pub use error::Error;
+pub use groups::{Group, GroupPatch, Groups, Membership, MembershipKind, NewGroup, Reach};
 pub use passwords::{Passwords, PolicyViolation};
+pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RolePatch, Roles, TENANT_ADMIN};
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use sealing::Sealer;
+pub use service_accounts::{
+    IssuedSecret, NewServiceAccount, SecretInfo, ServiceAccount, ServiceAccountPatch, ServiceAccounts,
+};
 pub use sessions::{Session, Sessions};
-pub use settings::{PasswordPolicy, SessionPolicy, TenantSettings, ThrottlePolicy};
+pub use settings::{DirectoryPolicy, PasswordPolicy, SessionPolicy, TenantSettings, ThrottlePolicy};
 pub use tenants::{DEFAULT_SLUG, NewTenant, Tenant, TenantPatch, Tenants};
 pub use users::{Credential, NewUser, Patch, Profile, ProfilePatch, StateChange, User, Users};
 
-use admission::{CounterKey, Standing};
-use keyreeve_base::{SessionId, TenantId, UserId, World};
+use admission::{CounterKey, Standing as CounterStanding};
+use directory::Epochs;
+use keyreeve_base::{GroupId, ServiceAccountId, SessionId, TenantId, UserId, World};
 use keyreeve_crypto::TokenDigest;
 use keyreeve_crypto::password::{HashPolicy, Hasher, PoolSize, SetupError};
 use keyreeve_crypto::seal::MasterKeyring;
@@ -57,6 +74,9 @@ mod capacity {
     pub(crate) const USERS: usize = 10_000;
     pub(crate) const SESSIONS: usize = 20_000;
     pub(crate) const COUNTERS: usize = 10_000;
+    pub(crate) const GROUPS: usize = 5_000;
+    pub(crate) const SERVICES: usize = 2_000;
+    pub(crate) const PARTIES: usize = 20_000;
 }
 
 /// What the room is set up with.
@@ -86,7 +106,10 @@ pub(crate) struct Caches {
     users: Arc<Cache<UserId, Option<Arc<User>>>>,
     sessions: Arc<Cache<SessionId, Option<Arc<Session>>>>,
     sealers: Arc<Cache<TenantId, Arc<Sealer>>>,
-    counters: Arc<Cache<CounterKey, Option<Standing>>>,
+    counters: Arc<Cache<CounterKey, Option<CounterStanding>>>,
+    groups: Arc<Cache<GroupId, Option<Arc<Group>>>>,
+    services: Arc<Cache<ServiceAccountId, Option<Arc<service_accounts::Credentials>>>>,
+    directory: Epochs,
     /// Facts that never change, and so need no change feed.
     slugs: quick_cache::sync::Cache<String, TenantId>,
     cookies: quick_cache::sync::Cache<(TenantId, TokenDigest), SessionId>,
@@ -100,6 +123,9 @@ impl Caches {
             sessions: Cache::new(store, sessions::TOPIC, capacity::SESSIONS),
             sealers: Cache::new(store, sealing::TOPIC, capacity::TENANTS),
             counters: Cache::new(store, admission::COUNTER_TOPIC, capacity::COUNTERS),
+            groups: Cache::new(store, groups::TOPIC, capacity::GROUPS),
+            services: Cache::new(store, service_accounts::TOPIC, capacity::SERVICES),
+            directory: Epochs::new(store, capacity::TENANTS, capacity::PARTIES),
             slugs: quick_cache::sync::Cache::new(capacity::TENANTS),
             cookies: quick_cache::sync::Cache::new(capacity::SESSIONS),
         }
@@ -133,6 +159,24 @@ impl Identity {
     #[must_use]
     pub const fn users(&self) -> Users<'_> {
         Users(self)
+    }
+
+    /// Groups and who is in them.
+    #[must_use]
+    pub const fn groups(&self) -> Groups<'_> {
+        Groups(self)
+    }
+
+    /// Roles and who has them.
+    #[must_use]
+    pub const fn roles(&self) -> Roles<'_> {
+        Roles(self)
+    }
+
+    /// Service accounts.
+    #[must_use]
+    pub const fn service_accounts(&self) -> ServiceAccounts<'_> {
+        ServiceAccounts(self)
     }
 
     /// Passwords, where they are set.

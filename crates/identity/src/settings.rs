@@ -1,4 +1,4 @@
-//! What a tenant can set: password policy, throttle, session lifetimes. Every field has a default, so that `{}` is a
+//! What a tenant can set: password policy, throttle, session lifetimes, the shape of its directory. Every field has a default, so that `{}` is a
 //! complete and safe setting, and settings written by an older version stay readable.
 
 use crate::Error;
@@ -17,6 +17,8 @@ pub struct TenantSettings {
     pub throttle: ThrottlePolicy,
     /// How long a browser session lives.
     pub session: SessionPolicy,
+    /// What its directory may look like.
+    pub directory: DirectoryPolicy,
 }
 
 /// What a new password must be like. The upper limit, 1024 bytes, is not a setting.
@@ -64,6 +66,9 @@ pub struct ThrottlePolicy {
     pub window_s: u32,
     /// How long a browser counts as the user's own after a sign-in, in days.
     pub device_days: u16,
+    /// How often one principal may ask within [`window_s`](Self::window_s) whether a name is still free, before it must
+    /// wait for the rest of it. A registration page that asks for everyone needs more than the default.
+    pub availability_asks: u32,
 }
 
 impl Default for ThrottlePolicy {
@@ -77,6 +82,7 @@ impl Default for ThrottlePolicy {
             address_failures: 100,
             window_s: 900,
             device_days: 180,
+            availability_asks: 100,
         }
     }
 }
@@ -119,13 +125,28 @@ impl SessionPolicy {
     }
 }
 
+/// What a tenant's directory may look like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DirectoryPolicy {
+    /// How many groups a chain of groups, each nested in the next, may have. What is deeper already when it is lowered
+    /// stays.
+    pub max_depth: u16,
+}
+
+impl Default for DirectoryPolicy {
+    fn default() -> Self {
+        Self { max_depth: 1_000 }
+    }
+}
+
 impl TenantSettings {
     /// Whether every value is one that makes sense.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the first field that does not, and the range it must be in.
     pub fn validate(&self) -> Result<(), Error> {
-        let Self { password, throttle, session } = self;
+        let Self { password, throttle, session, directory } = self;
         let year_s = 366 * DAY_S;
         for (field, value, low, high) in [
             ("settings.password.min_chars", u32::from(password.min_chars), 8, 128),
@@ -139,6 +160,8 @@ impl TenantSettings {
             ("settings.throttle.address_failures", throttle.address_failures, 1, 1_000_000),
             ("settings.throttle.window_s", throttle.window_s, 60, 900),
             ("settings.throttle.device_days", u32::from(throttle.device_days), 1, 3_650),
+            ("settings.throttle.availability_asks", throttle.availability_asks, 1, 1_000_000),
+            ("settings.directory.max_depth", u32::from(directory.max_depth), 1, 10_000),
             ("settings.session.idle_s", session.idle_s, 60, year_s),
             ("settings.session.absolute_s", session.absolute_s, session.idle_s, year_s),
         ] {

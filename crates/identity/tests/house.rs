@@ -6,10 +6,10 @@ use keyreeve_crypto::password::{HashPolicy, PoolSize};
 use keyreeve_crypto::seal::MasterKey;
 use keyreeve_crypto::{OpaqueToken, Secret};
 use keyreeve_identity::{
-    Admitted, Cause, Credential, Identity, IdentityOptions, Method, NewTenant, NewUser, PasswordAttempt,
-    Profile, Refusal, Session, SignIn, Tenant, TenantSettings, User,
+    Admitted, Cause, Credential, Group, Identity, IdentityOptions, Method, NewGroup, NewTenant, NewUser,
+    PasswordAttempt, Profile, Refusal, Session, SignIn, Tenant, TenantSettings, User,
 };
-use keyreeve_store::{Migration, Store, Tx, params, statements};
+use keyreeve_store::{Migration, Statement, Store, Tx, params, statements};
 use keyreeve_testkit::{Engine, TestStore, store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,10 @@ statements! {
     pub HASH_OF = "SELECT hash FROM user_password WHERE user_id = $1";
     /// Everything that is stored of a session's cookie.
     pub COOKIE_OF = "SELECT token_digest FROM session WHERE id = $1";
+    /// How many members a group has, whether or not it exists.
+    pub MEMBERS_OF = "SELECT COUNT(*) FROM group_member WHERE group_id = $1";
+    /// How many rows the index of attributes has of a user.
+    pub INDEXED_OF = "SELECT COUNT(*) FROM user_attribute WHERE user_id = $1";
     /// What a counter stands at, over all keys of a scope.
     pub FAILURES = "SELECT CAST(COALESCE(SUM(failures), 0) AS BIGINT) FROM throttle WHERE scope = $1";
 }
@@ -113,6 +117,20 @@ impl House {
     pub async fn ada(&self) -> Arc<User> {
         let password = Credential::Password(Secret::new(PASSWORD));
         self.try_user(Some("Ada"), Some("Lovelace@Example.org"), password).await.expect("a user")
+    }
+
+    pub async fn group(&self, name: &str) -> Arc<Group> {
+        let new = NewGroup { name: name.to_owned(), ..NewGroup::default() };
+        self.identity.groups().create(self.id(), new, &Cause::operator()).await.expect("a group")
+    }
+
+    /// How many rows of something belong to this identifier.
+    pub async fn count(&self, statement: &'static Statement, id: uuid::Uuid) -> i64 {
+        let store = &self.test.store;
+        store
+            .read(async move |tx: &mut Tx<'_>| tx.scalar(statement, &params![id]).await)
+            .await
+            .expect("a count")
     }
 
     pub fn attempt<'a>(&self, identifier: &'a str, password: &str) -> PasswordAttempt<'a> {

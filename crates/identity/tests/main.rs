@@ -10,12 +10,19 @@
 )]
 
 mod admission;
+mod attributes;
 mod audit;
+mod authority;
+mod availability;
 mod clients;
+mod groups;
+mod groups_model;
 mod house;
 mod nodes;
 mod passwords;
+mod roles;
 mod sealing;
+mod service_accounts;
 mod sessions;
 mod tenants;
 mod throttle;

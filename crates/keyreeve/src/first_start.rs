@@ -78,6 +78,7 @@ impl App {
             profile: Profile { username: Some(wanted.username.clone()), ..Profile::default() },
             credential: password.map_or(Credential::None, Credential::Password),
             must_change_password: one_time_password.is_some(),
+            tenant_administrator: true,
             ..NewUser::default()
         };
         match users.create(tenant.id, new, &Cause::system()).await {

@@ -1,6 +1,7 @@
-//! The throttle of clients' secrets. Such a secret is 256 random bits, so that guessing is hopeless; what is counted is
-//! the nuisance. A client is authenticated at nearly every request to the token endpoint, so that a success must cost no
-//! write, and no read either: the counters' standing is kept in memory, where the change feed keeps it right.
+//! The throttle of machines' secrets: those of OAuth clients and of service accounts. Such a secret is 256 random bits, so
+//! that guessing is hopeless; what is counted is the nuisance. A client is authenticated at nearly every request to the
+//! token endpoint, so that a success must cost no write, and no read either: the counters' standing is kept in memory,
+//! where the change feed keeps it right.
 
 use super::throttle::{self, Added, Counter, Scope, Standing};
 use super::{Admission, Method, Refusal};
@@ -37,11 +38,44 @@ impl std::fmt::Display for CounterKey {
     }
 }
 
+/// Whose secret is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Machine {
+    Client,
+    Service,
+}
+
+impl Machine {
+    /// What is counted: one of them from one address, and any of them from it.
+    const fn scopes(self) -> (Scope, Scope) {
+        match self {
+            Self::Client => (Scope::Client, Scope::ClientAddress),
+            Self::Service => (Scope::Service, Scope::ServiceAddress),
+        }
+    }
+
+    /// What the audit log calls the text that names one of them.
+    const fn target(self) -> &'static str {
+        match self {
+            Self::Client => "client_id",
+            Self::Service => "service_account",
+        }
+    }
+
+    const fn method(self) -> Method {
+        match self {
+            Self::Client => Method::ClientSecret,
+            Self::Service => Method::ServiceSecret,
+        }
+    }
+}
+
 /// An attempt to authenticate as a client that may go on. Say how it ended.
 #[must_use = "say how the attempt ended: `succeeded` or `failed`"]
 pub struct ClientAttempt {
     identity: Identity,
     tenant: TenantId,
+    machine: Machine,
     client_key: String,
     origin: Origin,
     policy: ThrottlePolicy,
@@ -61,10 +95,22 @@ impl Admission<'_> {
         client_key: &str,
         origin: &Origin,
     ) -> Result<Result<ClientAttempt, Refusal>, Error> {
+        self.machine_attempt(Machine::Client, tenant, client_key, origin).await
+    }
+
+    /// The same for any kind of machine.
+    pub(super) async fn machine_attempt(
+        self,
+        machine: Machine,
+        tenant: TenantId,
+        key: &str,
+        origin: &Origin,
+    ) -> Result<Result<ClientAttempt, Refusal>, Error> {
         let address = origin.throttle_key();
+        let (one, any) = machine.scopes();
         let counters = [
-            Counter::new(Scope::Client, &[client_key.as_bytes(), address.as_bytes()]),
-            Counter::new(Scope::ClientAddress, &[address.as_bytes()]),
+            Counter::new(one, &[key.as_bytes(), address.as_bytes()]),
+            Counter::new(any, &[address.as_bytes()]),
         ];
         let [pair, any] = &counters;
         let pair = self.client_standing(tenant, pair).await?;
@@ -75,7 +121,8 @@ impl Admission<'_> {
         let attempt = ClientAttempt {
             identity: self.0.clone(),
             tenant,
-            client_key: client_key.chars().take(MAX_LOGGED).collect(),
+            machine,
+            client_key: key.chars().take(MAX_LOGGED).collect(),
             origin: origin.clone(),
             policy: self.tenant(tenant).await?.settings.throttle.clone(),
             counters,
@@ -84,7 +131,7 @@ impl Admission<'_> {
         match blocked_for(pair).max(blocked_for(any)) {
             None => Ok(Ok(attempt)),
             Some(retry_after) => {
-                attempt.record("throttled", Method::ClientSecret, false).await?;
+                attempt.record("throttled", machine.method(), false).await?;
                 Ok(Err(Refusal::Throttled { retry_after }))
             }
         }
@@ -113,15 +160,19 @@ impl ClientAttempt {
         if !self.tainted {
             return Ok(());
         }
+        let store = self.identity.store().clone();
+        store.write(async move |tx: &mut Tx<'_>| self.settle(tx).await).await
+    }
+
+    /// The same in the transaction that admits.
+    pub(super) async fn settle(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        if !self.tainted {
+            return Ok(());
+        }
         let (tenant, [pair, _]) = (self.tenant, self.counters);
-        self.identity
-            .store()
-            .write(async move |tx: &mut Tx<'_>| {
-                tx.execute(&schema::CLEAR_COUNTER, &params![tenant, pair.scope.text(), pair.key]).await?;
-                tx.changed(Some(tenant), TOPIC, &CounterKey(pair.key).to_string()).await?;
-                Ok(())
-            })
-            .await
+        tx.execute(&schema::CLEAR_COUNTER, &params![tenant, pair.scope.text(), pair.key]).await?;
+        tx.changed(Some(tenant), TOPIC, &CounterKey(pair.key).to_string()).await?;
+        Ok(())
     }
 
     /// The credential was wrong, or there is no such client: counts it and records it, with the reason, before the caller
@@ -134,37 +185,47 @@ impl ClientAttempt {
         Ok(Refusal::Denied)
     }
 
-    async fn record(&self, reason: &'static str, method: Method, count: bool) -> Result<(), Error> {
-        let (tenant, origin, policy) = (self.tenant, self.origin.clone(), self.policy.clone());
-        let (world, counters) = (self.identity.world().clone(), self.counters);
-        let client_key = self.client_key.clone();
-        self.identity
-            .store()
+    async fn record(self, reason: &'static str, method: Method, count: bool) -> Result<(), Error> {
+        let store = self.identity.store().clone();
+        store
             .write(async move |tx: &mut Tx<'_>| {
-                let mut event = Event {
-                    tenant,
+                let event = Event {
+                    tenant: self.tenant,
                     actor: Actor::Anonymous,
                     action: method.action(),
-                    target: Some(("client_id", client_key.clone())),
+                    target: Some((self.machine.target(), self.client_key.clone())),
                     outcome: Outcome::Refused,
                     reason: Some(reason),
-                    origin: &origin,
+                    origin: &self.origin,
                     detail: json!({"method": method.text()}),
                 };
-                keyreeve_audit::record(tx, &world, &event).await?;
-                for counter in counters.iter().filter(|_| count) {
-                    let added = throttle::add(tx, tenant, counter, &policy, world.now()).await?;
-                    tx.changed(Some(tenant), TOPIC, &CounterKey(counter.key).to_string()).await?;
-                    if matches!(added, Added::NowBlocked) {
-                        (event.actor, event.outcome, event.reason) = (Actor::System, Outcome::Success, None);
-                        event.action = "throttle.lock";
-                        event.detail = json!({"scope": counter.scope.text()});
-                        keyreeve_audit::record(tx, &world, &event).await?;
-                    }
-                }
-                Ok::<_, Error>(())
+                keyreeve_audit::record(tx, self.identity.world(), &event).await?;
+                if count { self.count(tx).await } else { Ok(()) }
             })
             .await
+    }
+
+    /// Counts a failure in the transaction that refuses.
+    pub(super) async fn count(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let (tenant, world) = (self.tenant, self.identity.world());
+        for counter in &self.counters {
+            let added = throttle::add(tx, tenant, counter, &self.policy, world.now()).await?;
+            tx.changed(Some(tenant), TOPIC, &CounterKey(counter.key).to_string()).await?;
+            if matches!(added, Added::NowBlocked) {
+                let event = Event {
+                    tenant,
+                    actor: Actor::System,
+                    action: "throttle.lock",
+                    target: Some((self.machine.target(), self.client_key.clone())),
+                    outcome: Outcome::Success,
+                    reason: None,
+                    origin: &self.origin,
+                    detail: json!({"scope": counter.scope.text()}),
+                };
+                keyreeve_audit::record(tx, world, &event).await?;
+            }
+        }
+        Ok(())
     }
 }
 

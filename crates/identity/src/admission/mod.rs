@@ -1,7 +1,7 @@
 //! Admission: the one decision for every way in.
 //!
-//! Every attempt (a password, a redeemed code, a rotated refresh token, a client's own credential, a session cookie) ends
-//! here, in two steps. First somebody *proves* something and gets a [`Proof`]: passwords are proved here
+//! Every attempt (a password, a redeemed code, a rotated refresh token, a client's or service account's own credential, a
+//! session cookie) ends here, in two steps. First somebody *proves* something and gets a [`Proof`]: passwords are proved here
 //! ([`Admission::prove_password`]); whoever redeems a one-time value makes a proof of that. Then [`Admission::admit`]
 //! weighs it inside the transaction that acts upon it: is the tenant active, the user enabled, not locked, not archived,
 //! the session live, the password still the one that was proved? It writes the audit entry, for success and refusal
@@ -9,10 +9,12 @@
 //!
 //! A refusal tells the outside nothing but [`Refusal`]; the reason stands in the audit log.
 
+mod ask;
 mod client;
 mod device;
 mod password;
 mod proof;
+mod service;
 mod sign_in;
 mod throttle;
 mod ticket;
@@ -21,17 +23,20 @@ mod weigh;
 pub use client::ClientAttempt;
 pub use password::PasswordAttempt;
 pub use proof::{Proof, Redeemed};
+pub use service::ServiceAttempt;
 pub use sign_in::{FinishPasswordChange, SignIn};
 
 pub(crate) use client::{CounterKey, TOPIC as COUNTER_TOPIC};
 pub(crate) use throttle::Standing;
 pub(crate) use weigh::{PasswordFate, Verdict};
 
+use crate::directory::Party;
+use crate::service_accounts::ServiceAccount;
 use crate::sessions::{self, Session};
 use crate::tenants::Tenant;
 use crate::users::User;
 use crate::{Error, Identity, schema};
-use keyreeve_base::{ClientId, SessionId, TenantId, Timestamp, UserId};
+use keyreeve_base::{ClientId, ServiceAccountId, SessionId, TenantId, Timestamp, UserId};
 use keyreeve_store::{Tx, params};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +51,20 @@ pub enum Subject {
     User(UserId),
     /// An OAuth client that acts for itself.
     Client(ClientId),
+    /// A service account.
+    Service(ServiceAccountId),
+}
+
+impl Subject {
+    /// The subject as a member of groups and holder of roles; an OAuth client is none.
+    #[must_use]
+    pub const fn party(self) -> Option<Party> {
+        match self {
+            Self::User(user) => Some(Party::User(user)),
+            Self::Service(account) => Some(Party::Service(account)),
+            Self::Client(_) => None,
+        }
+    }
 }
 
 /// How someone came in.
@@ -67,6 +86,8 @@ pub enum Method {
     ClientSecret,
     /// A client's signed assertion.
     ClientAssertion,
+    /// A service account's secret.
+    ServiceSecret,
 }
 
 impl Method {
@@ -79,6 +100,7 @@ impl Method {
             Self::Code => "admission.code",
             Self::Refresh => "admission.refresh",
             Self::ClientSecret | Self::ClientAssertion => "admission.client",
+            Self::ServiceSecret => "admission.service",
         }
     }
 
@@ -94,6 +116,7 @@ impl Method {
             Self::Refresh => "refresh",
             Self::ClientSecret => "client_secret",
             Self::ClientAssertion => "client_assertion",
+            Self::ServiceSecret => "service_secret",
         }
     }
 }
@@ -121,6 +144,7 @@ pub struct Admitted {
     tenant: TenantId,
     subject: Subject,
     user: Option<Arc<User>>,
+    service: Option<Arc<ServiceAccount>>,
     session: Option<SessionId>,
     auth_time: Timestamp,
     amr: Arc<[String]>,
@@ -141,10 +165,16 @@ impl Admitted {
         self.subject
     }
 
-    /// The user as they were when admitted; none for a client.
+    /// The user as they were when admitted; none for a client or a service account.
     #[must_use]
     pub const fn user(&self) -> Option<&Arc<User>> {
         self.user.as_ref()
+    }
+
+    /// The service account as it was when admitted; none for anybody else.
+    #[must_use]
+    pub const fn service(&self) -> Option<&Arc<ServiceAccount>> {
+        self.service.as_ref()
     }
 
     /// The browser session, where there is one.
@@ -212,6 +242,7 @@ impl Admission<'_> {
             tenant,
             subject: Subject::User(user.id),
             user: Some(user),
+            service: None,
             session: Some(session.id),
             auth_time: session.auth_time,
             amr: Arc::clone(&session.amr),

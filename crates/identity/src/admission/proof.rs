@@ -1,6 +1,7 @@
 //! What an attempt proved. A proof is not an admission: the account may be locked, the tenant switched off, the session
 //! over. Only [`super::Admission::admit`] weighs that.
 
+use super::service::ServiceProof;
 use super::throttle::Counted;
 use super::{Method, Subject};
 use crate::settings::ThrottlePolicy;
@@ -8,7 +9,7 @@ use keyreeve_base::{ClientId, SessionId, TenantId, Timestamp, UserId};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Proof of a password, of a one-time value that was redeemed, or of a client's own credential.
+/// Proof of a password, of a one-time value that was redeemed, or of a client's or service account's own credential.
 pub struct Proof {
     pub(super) tenant: TenantId,
     pub(super) method: Method,
@@ -19,6 +20,7 @@ pub(super) enum Kind {
     Password(PasswordProof),
     Redeemed(Redeemed),
     Client(ClientId),
+    Service(ServiceProof),
 }
 
 pub(super) struct PasswordProof {
@@ -85,6 +87,7 @@ impl Proof {
             Kind::Password(proof) => Subject::User(proof.user),
             Kind::Redeemed(redeemed) => Subject::User(redeemed.user),
             Kind::Client(client) => Subject::Client(*client),
+            Kind::Service(proof) => Subject::Service(proof.account),
         }
     }
 
@@ -93,14 +96,14 @@ impl Proof {
     pub const fn user(&self) -> Option<UserId> {
         match self.subject() {
             Subject::User(user) => Some(user),
-            Subject::Client(_) => None,
+            Subject::Client(_) | Subject::Service(_) => None,
         }
     }
 
     pub(crate) const fn password_version(&self) -> Option<i64> {
         match &self.kind {
             Kind::Password(proof) => Some(proof.version),
-            Kind::Redeemed(_) | Kind::Client(_) => None,
+            Kind::Redeemed(_) | Kind::Client(_) | Kind::Service(_) => None,
         }
     }
 }

@@ -27,6 +27,12 @@ pub(super) enum Scope {
     Client,
     /// Any client from one address.
     ClientAddress,
+    /// One service account from one address.
+    Service,
+    /// Any service account from one address.
+    ServiceAddress,
+    /// One principal who asks which names are taken.
+    Asker,
 }
 
 impl Scope {
@@ -38,15 +44,21 @@ impl Scope {
             Self::Device => "device",
             Self::Client => "client",
             Self::ClientAddress => "client_address",
+            Self::Service => "service",
+            Self::ServiceAddress => "service_address",
+            Self::Asker => "asker",
         }
     }
 
     /// The failures in a window after which the rest of it is blocked; none where each costs a delay instead.
     fn limit(self, policy: &ThrottlePolicy) -> Option<i64> {
         match self {
-            Self::Pair | Self::Device | Self::Client => None,
+            Self::Pair | Self::Device | Self::Client | Self::Service => None,
             Self::Name => Some(i64::from(policy.name_failures)),
-            Self::Address | Self::ClientAddress => Some(i64::from(policy.address_failures)),
+            Self::Address | Self::ClientAddress | Self::ServiceAddress => {
+                Some(i64::from(policy.address_failures))
+            }
+            Self::Asker => Some(i64::from(policy.availability_asks)),
         }
     }
 }

@@ -131,6 +131,7 @@ impl Admission<'_> {
             Kind::Password(password) => self.weigh_password(tx, proof, password, fate).await?,
             Kind::Redeemed(redeemed) => self.weigh_redeemed(tx, proof, redeemed).await?,
             Kind::Client(client) => self.weigh_client(tx, proof, *client).await?,
+            Kind::Service(service) => self.weigh_service(tx, proof, service).await?,
         };
         self.record(tx, proof, &verdict, origin).await?;
         Ok(verdict)
@@ -179,6 +180,7 @@ impl Admission<'_> {
             tenant,
             subject: Subject::User(user.id),
             user: Some(user),
+            service: None,
             session: None,
             auth_time: now,
             amr: Arc::new([AMR_PASSWORD.to_owned()]),
@@ -222,6 +224,7 @@ impl Admission<'_> {
             tenant,
             subject: Subject::User(redeemed.user),
             user: Some(user),
+            service: None,
             session: redeemed.session,
             auth_time: redeemed.auth_time,
             amr: Arc::clone(&redeemed.amr),
@@ -239,6 +242,7 @@ impl Admission<'_> {
             tenant: proof.tenant,
             subject: Subject::Client(client),
             user: None,
+            service: None,
             session: None,
             auth_time: self.0.world().now(),
             amr: Arc::new([]),
@@ -273,6 +277,7 @@ impl Admission<'_> {
         let (who, target) = match proof.subject() {
             Subject::User(user) => (Actor::User(user), ("user", user.to_string())),
             Subject::Client(client) => (Actor::Client(client), ("client", client.to_string())),
+            Subject::Service(account) => (Actor::Service(account), ("service_account", account.to_string())),
         };
         let mut detail = json!({"method": proof.method.text()});
         if let (Kind::Redeemed(redeemed), Some(detail)) = (&proof.kind, detail.as_object_mut()) {

@@ -1,6 +1,8 @@
 //! Users: who they are, what they are called, and in which state their account is. Their passwords are in
 //! [`crate::passwords`].
 
+mod attributes;
+mod availability;
 pub(crate) mod fields;
 mod model;
 mod service;

@@ -186,6 +186,8 @@ pub struct NewUser {
     pub enabled: bool,
     /// Whether the first sign-in must choose a new password.
     pub must_change_password: bool,
+    /// Whether they administer the tenant from the start (see [`crate::TENANT_ADMIN`]).
+    pub tenant_administrator: bool,
 }
 
 impl Default for NewUser {
@@ -195,6 +197,7 @@ impl Default for NewUser {
             credential: Credential::None,
             enabled: true,
             must_change_password: false,
+            tenant_administrator: false,
         }
     }
 }
@@ -212,7 +215,8 @@ pub enum Patch<T> {
 }
 
 impl<T: Clone> Patch<T> {
-    fn apply(&self, value: &mut Option<T>) -> bool {
+    /// Applies it to a field; says whether it touches it.
+    pub(crate) fn apply(&self, value: &mut Option<T>) -> bool {
         match self {
             Self::Keep => return false,
             Self::Clear => *value = None,

@@ -1,13 +1,17 @@
 //! The use cases of users.
 
 use super::TOPIC;
+use super::attributes;
 use super::model::{Credential, Identifier, NewUser, ProfilePatch, User};
+use crate::directory::{self, Party};
 use crate::passwords::credential;
+use crate::roles;
 use crate::{Cause, Error, Identity, schema, sessions};
 use keyreeve_base::{CanonicalName, TenantId, UserId};
 use keyreeve_crypto::password::imported;
 use keyreeve_store::{Tx, params};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const MAX_PAGE: u16 = 500;
@@ -25,7 +29,7 @@ pub enum StateChange {
     Unlock,
     /// The next sign-in must choose a new password; ends its sessions.
     RequirePasswordChange,
-    /// Archive it for good: ends its sessions and gives its identifiers back.
+    /// Archive it for good: ends its sessions, gives its identifiers back, takes it out of groups and from roles.
     Archive,
 }
 
@@ -115,6 +119,10 @@ impl Users<'_> {
                 });
                 let event = cause.done(tenant, "user.create", ("user", made.id.to_string()), detail);
                 keyreeve_audit::record(tx, identity.world(), &event).await?;
+                if new.tenant_administrator {
+                    let whom = (tenant, Party::User(made.id));
+                    roles::make_administrator(tx, &identity, whom, &cause).await?;
+                }
                 tx.changed(Some(tenant), TOPIC, &made.id.to_string()).await?;
                 Ok::<_, Error>(())
             })
@@ -201,6 +209,7 @@ impl Users<'_> {
                     return Err(Error::VersionConflict);
                 }
                 let former = before.profile.identifiers()?;
+                let former_attributes = before.profile.attributes.clone();
                 let read_version = before.version;
                 let (profile, touched) = patch.apply(before.profile.clone())?;
                 let after = User {
@@ -214,6 +223,7 @@ impl Users<'_> {
                     tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
                     claim_identifiers(tx, &after).await?;
                 }
+                attributes::reindex(tx, &after, &former_attributes).await?;
                 let event =
                     cause.done(tenant, "user.update", ("user", id.to_string()), json!({"fields": touched}));
                 keyreeve_audit::record(tx, identity.world(), &event).await?;
@@ -243,6 +253,8 @@ impl Users<'_> {
                 write_state(tx, &mut user).await?;
                 if change == StateChange::Archive {
                     tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
+                    tx.execute(&schema::FORGET_ATTRIBUTES, &params![tenant, id]).await?;
+                    directory::forget_party(tx, tenant, Party::User(id)).await?;
                 }
                 let event =
                     cause.done(tenant, change.action(), ("user", id.to_string()), serde_json::Value::Null);
@@ -324,6 +336,7 @@ async fn insert(tx: &mut Tx<'_>, user: &User) -> Result<(), Error> {
         ],
     )
     .await?;
+    attributes::reindex(tx, user, &BTreeMap::new()).await?;
     claim_identifiers(tx, user).await
 }
 

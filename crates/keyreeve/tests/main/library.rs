@@ -29,7 +29,10 @@ on_both_engines! {
                 Engine::Postgres => Some(Database::postgres().await),
             };
             let app = App::open(config(dir.path(), database.as_ref()), test_world().0).await.unwrap();
-            assert!(app.first_start().await.unwrap().is_some());
+            let first = app.first_start().await.unwrap().expect("what was made");
+            let administrator = keyreeve_identity::Subject::User(first.administrator);
+            let roles = app.identity.roles().effective(first.tenant.id, administrator).await.unwrap();
+            assert!(roles.is_tenant_admin(), "the administrator administers the default tenant");
             assert!(app.first_start().await.unwrap().is_none(), "the first start is one");
             apps.push((app, database));
         }

@@ -215,6 +215,8 @@ impl Tokens {
         let sub = match issue.admitted.subject() {
             Subject::User(user) => user.to_string(),
             Subject::Client(_) => issue.client.client_id.clone(),
+            // No grant is made for one yet; a token in the client's name would be somebody else's.
+            Subject::Service(_) => return Err(TokenError::UnauthorizedClient),
         };
         let audience = audience(issue.client, &issue.scope, &issuer);
         let user_facts = issue.grant.map(|grant| (grant, issue.admitted.auth_time().seconds()));

@@ -1,12 +1,10 @@
-//! Tables and statements of the identity room.
+//! Tenants, users, passwords, sessions, the throttle.
 
 use keyreeve_store::{Migration, statements};
 
-/// The room's tables.
-///
 /// A tenant's slug is never given out twice, since issuers are made from it, and neither is an identifier of a user;
 /// what an archived user was called may be.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub(super) const MIGRATION: Migration = Migration {
     id: "identity/0001_people",
     sql: "
 CREATE TABLE tenant (
@@ -105,7 +103,7 @@ CREATE TABLE throttle (
 ) {strict};
 CREATE INDEX throttle_forget ON throttle (forget_at);
 ",
-}];
+};
 
 statements! {
     // ── tenants ──
@@ -173,6 +171,8 @@ statements! {
     /// Claims an identifier; zero rows mean that it is taken.
     pub(crate) CLAIM_IDENTIFIER = "INSERT INTO user_identifier (tenant_id, canonical, user_id, kind) \
         VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, canonical) DO NOTHING";
+    /// Whether somebody has an identifier.
+    pub(crate) IDENTIFIER_TAKEN = "SELECT 1 FROM user_identifier WHERE tenant_id = $1 AND canonical = $2";
     /// Gives a user's identifiers back.
     pub(crate) RELEASE_IDENTIFIERS = "DELETE FROM user_identifier WHERE tenant_id = $1 AND user_id = $2";
 

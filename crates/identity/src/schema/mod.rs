@@ -1,0 +1,35 @@
+//! Tables and statements of the identity room.
+
+mod directory;
+mod people;
+
+pub(crate) use directory::*;
+pub(crate) use people::*;
+
+use keyreeve_store::{Migration, Statement};
+
+/// The room's tables.
+pub const MIGRATIONS: &[Migration] = &[people::MIGRATION, directory::MIGRATION];
+
+/// Every statement of the room, for the test that prepares them all on both engines.
+pub static STATEMENTS: &[&Statement] =
+    &joined::<{ people::STATEMENTS.len() + directory::STATEMENTS.len() }>(&[
+        people::STATEMENTS,
+        directory::STATEMENTS,
+    ]);
+
+#[allow(clippy::indexing_slicing, reason = "runs when compiling; an index out of bounds does not compile")]
+const fn joined<const N: usize>(parts: &[&[&'static Statement]]) -> [&'static Statement; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut place) = (0, 0);
+    while part < parts.len() {
+        let mut index = 0;
+        while index < parts[part].len() {
+            all[place] = parts[part][index];
+            (index, place) = (index + 1, place + 1);
+        }
+        part += 1;
+    }
+    assert!(place == N, "every place is filled");
+    all
+}
