@@ -1,0 +1,151 @@
+//! What each route is sent, and what nobody, a stranger and another tenant are answered.
+
+use super::people::Stage;
+
+/// An expected answer.
+pub enum Expect {
+    /// This status.
+    Status(u16),
+    /// A refusal in the shape of RFC 6749 section 5.2.
+    Error(u16, &'static str),
+    /// A redirect to this page of the same tenant.
+    To(&'static str),
+    /// This status, and this text in the body.
+    Says(u16, &'static str),
+}
+
+use Expect::{Error, Says, Status, To};
+
+/// Parameters to be sent.
+pub type Sent = Vec<(&'static str, String)>;
+
+pub struct Case {
+    pub name: &'static str,
+    pub method: &'static str,
+    /// What is sent: something of the victim's, where the route takes such a thing.
+    pub sends: fn(&Stage) -> Sent,
+    /// For nobody, a stranger, another tenant.
+    pub expect: [Expect; 3],
+}
+
+const fn case(
+    name: &'static str,
+    method: &'static str,
+    sends: fn(&Stage) -> Sent,
+    expect: [Expect; 3],
+) -> Case {
+    Case { name, method, sends, expect }
+}
+
+fn nothing(_: &Stage) -> Sent {
+    Vec::new()
+}
+
+fn request(stage: &Stage) -> Sent {
+    vec![("request", stage.request.clone())]
+}
+
+fn decision(stage: &Stage) -> Sent {
+    vec![("request", stage.request.clone()), ("decision", "allow".to_owned())]
+}
+
+fn authorization(stage: &Stage) -> Sent {
+    let pairs = [
+        ("client_id", stage.portal.client_id.as_str()),
+        ("redirect_uri", &stage.portal.redirect),
+        ("response_type", "code"),
+        ("scope", "openid"),
+    ];
+    pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
+}
+
+fn session(stage: &Stage) -> Sent {
+    vec![("session", stage.session.clone())]
+}
+
+fn access_token(stage: &Stage) -> Sent {
+    vec![("token", stage.tokens.access.clone())]
+}
+
+fn hint(stage: &Stage) -> Sent {
+    vec![("id_token_hint", stage.tokens.id().to_owned())]
+}
+
+fn code(stage: &Stage) -> Sent {
+    vec![
+        ("grant_type", "authorization_code".to_owned()),
+        ("code", stage.code.clone()),
+        ("redirect_uri", stage.portal.redirect.clone()),
+        ("code_verifier", keyreeve_acceptance::VERIFIER.to_owned()),
+    ]
+}
+
+fn new_password(_: &Stage) -> Sent {
+    let pairs = [
+        ("current_password", keyreeve_acceptance::PASSWORD),
+        ("new_password", "stolen-by-a-stranger"),
+        ("repeat_password", "stolen-by-a-stranger"),
+    ];
+    pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
+}
+
+fn credentials(_: &Stage) -> Sent {
+    vec![("username", "ada".to_owned()), ("password", keyreeve_acceptance::PASSWORD.to_owned())]
+}
+
+pub const CASES: &[Case] = &[
+    // ── operations ──
+    case("healthz", "GET", nothing, [Says(200, "ok"), Says(200, "ok"), Says(200, "ok")]),
+    case("readyz", "GET", nothing, [Says(200, "ready"), Says(200, "ready"), Says(200, "ready")]),
+    // The tests have no recorder; to whom a server with one shows its metrics is tested with the program.
+    case("metrics", "GET", nothing, [Status(404), Status(404), Status(404)]),
+    // ── documents ──
+    case("openid_configuration", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case("oauth_metadata", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case("jwks", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case("asset", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    // ── the front channel: somebody else's request is of no use in another browser ──
+    case("authorize", "GET", authorization, [To("/signin"), To("/consent"), To("/signin")]),
+    case("authorize", "POST", authorization, [To("/signin"), To("/consent"), To("/signin")]),
+    case("authorize_resume", "GET", request, [Status(400), Status(400), Status(400)]),
+    case("consent_page", "GET", request, [To("/signin"), Status(400), To("/signin")]),
+    // Without the form's own token nothing is decided: the question is put again.
+    case("consent", "POST", decision, [To("/consent"), To("/consent"), To("/consent")]),
+    case("sign_in_page", "GET", nothing, [Status(200), To("/account"), Status(200)]),
+    case("sign_in", "POST", credentials, [Status(400), Status(400), Status(400)]),
+    case("end_session", "GET", hint, [To("/signout/done"), To("/signout"), To("/signout/done")]),
+    case("end_session", "POST", hint, [To("/signout/done"), To("/signout"), To("/signout/done")]),
+    case("sign_out_page", "GET", nothing, [To("/signout/done"), Status(200), To("/signout/done")]),
+    // Without the form's own token: asked once more, and nobody is signed out.
+    case("sign_out", "POST", nothing, [To("/signout/done"), Says(400, "csrf"), To("/signout/done")]),
+    case("signed_out_page", "GET", nothing, [Status(200), To("/account"), Status(200)]),
+    case("landing", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    // ── the account ──
+    case("account_page", "GET", nothing, [To("/signin"), Says(200, "stranger"), To("/signin")]),
+    case("password_page", "GET", nothing, [To("/signin"), Says(200, "stranger"), To("/signin")]),
+    case("password_change", "POST", new_password, [To("/signin"), Status(400), To("/signin")]),
+    case("session_end", "POST", session, [To("/signin"), Status(400), To("/signin")]),
+    case("sessions_end_others", "POST", nothing, [To("/signin"), Status(400), To("/signin")]),
+    // ── tokens: what belongs to another client is not told apart from what never was ──
+    case(
+        "token",
+        "POST",
+        code,
+        [Error(401, "invalid_client"), Error(400, "invalid_grant"), Error(401, "invalid_client")],
+    ),
+    case(
+        "introspect",
+        "POST",
+        access_token,
+        [Error(401, "invalid_client"), Says(200, r#"{"active":false}"#), Error(401, "invalid_client")],
+    ),
+    case(
+        "revoke",
+        "POST",
+        access_token,
+        [Error(401, "invalid_client"), Status(200), Error(401, "invalid_client")],
+    ),
+    // A token that speaks for no user opens no account.
+    case("userinfo", "GET", nothing, [Status(401), Status(403), Status(401)]),
+    case("userinfo", "POST", nothing, [Status(401), Status(403), Status(401)]),
+];
