@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use keyreeve_base::Origin;
 use keyreeve_http::browser::{ErrorPage, FormPost, TenantCookies, path};
-use keyreeve_http::csrf::CsrfSecret;
+use keyreeve_http::csrf::browser_nonce;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::{ParamError, Params, StrictForm, StrictQuery};
 use keyreeve_http::route::TenantName;
@@ -96,7 +96,7 @@ impl FromRequestParts<OidcState> for Visit {
         let cookies = TenantCookies::of(state.cookies(), name.0.as_deref());
         let mark = match cookies.read(&parts.headers, &cookies.browser()) {
             Some(mark) => (mark.to_owned(), false),
-            None => (CsrfSecret::browser_nonce(state.world()), true),
+            None => (browser_nonce(state.world()), true),
         };
         let session = match cookies.read(&parts.headers, &cookies.session()) {
             Some(cookie) => {

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use keyreeve_base::Origin;
 use keyreeve_http::browser::{TenantCookies, path};
-use keyreeve_http::csrf::CsrfSecret;
+use keyreeve_http::csrf::browser_nonce;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::route::TenantName;
 use keyreeve_http::security_headers::Csp;
@@ -58,7 +58,7 @@ impl FromRequestParts<WebState> for Visit {
         let cookies = TenantCookies::of(state.cookies(), name.0.as_deref());
         let mark = match cookies.read(&parts.headers, &cookies.browser()) {
             Some(mark) => (mark.to_owned(), false),
-            None => (CsrfSecret::browser_nonce(state.world()), true),
+            None => (browser_nonce(state.world()), true),
         };
         let session = match cookies.read(&parts.headers, &cookies.session()) {
             Some(cookie) => {
