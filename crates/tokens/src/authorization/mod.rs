@@ -10,7 +10,7 @@ pub use request::{
     ReturnAddress,
 };
 
-use crate::clients::{Client, csp_source};
+use crate::clients::Client;
 use crate::consent::scope_of;
 use crate::error::Error;
 use crate::grants::HandleKind;
@@ -66,12 +66,6 @@ impl Redirect {
         };
         format!("{}{separator}{}", self.uri, query.finish())
     }
-
-    /// What a Content-Security-Policy's `form-action` must allow for the response to get through.
-    #[must_use]
-    pub fn csp_source(&self) -> &str {
-        csp_source(&self.uri)
-    }
 }
 
 /// What an authorization request leads to.
@@ -100,8 +94,6 @@ pub enum Authorize {
         scope: ScopeSet,
         /// In which languages, best first.
         ui_locales: Option<String>,
-        /// Where the answer will go, for the page's `form-action`.
-        csp_source: String,
     },
     /// Show an error page. The browser is sent nowhere: who asked is not certain.
     Fail {
@@ -361,16 +353,12 @@ impl Tokens {
             (Step::Refuse(error), ..) => {
                 Ok(Authorize::Redirect(self.refusal(case.tenant, &case.pending.request.address, error)))
             }
-            (Step::Consent, ..) => {
-                let csp_source = csp_source(&case.pending.request.address.uri).to_owned();
-                Ok(Authorize::Consent {
-                    request: self.sealed_request(&case).await?,
-                    scope: case.pending.request.scope,
-                    ui_locales: case.pending.request.ui_locales,
-                    client: case.client,
-                    csp_source,
-                })
-            }
+            (Step::Consent, ..) => Ok(Authorize::Consent {
+                request: self.sealed_request(&case).await?,
+                scope: case.pending.request.scope,
+                ui_locales: case.pending.request.ui_locales,
+                client: case.client,
+            }),
             (Step::SignIn | Step::Issue, ..) => Ok(Authorize::SignIn {
                 request: self.sealed_request(&case).await?,
                 login_hint: case.pending.request.login_hint,

@@ -11,7 +11,6 @@ pub use model::{
     AuthMethod, Client, ClientKind, ClientSettings, GrantType, LifetimeOverrides, MAX_CLIENT_KEYS,
     MAX_REDIRECT_URIS, NewClient, SecretInfo,
 };
-pub(crate) use redirect_uri::csp_source;
 pub use redirect_uri::{MAX_REDIRECT_URI_BYTES, RedirectUri, RedirectUriError};
 pub use service::Clients;
 pub(crate) use service::{ClientRecord, settings_from_text};

@@ -97,26 +97,6 @@ impl RedirectUri {
     pub fn is_native(&self) -> bool {
         !self.0.starts_with("https://")
     }
-
-    /// `scheme://host[:port]` of a web URI, as a `form-action` source of a Content-Security-Policy names it; a
-    /// private-use URI's scheme with a colon.
-    #[must_use]
-    pub fn csp_source(&self) -> &str {
-        csp_source(&self.0)
-    }
-}
-
-/// The Content-Security-Policy source of a URI that [`RedirectUri::parse`] accepts.
-pub(crate) fn csp_source(uri: &str) -> &str {
-    let Some((scheme, rest)) = uri.split_once("://") else {
-        return uri.split_inclusive(':').next().unwrap_or_default();
-    };
-    if scheme == "http" || scheme == "https" {
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        uri.get(..scheme.len() + 3 + authority.len()).unwrap_or_default()
-    } else {
-        uri.get(..=scheme.len()).unwrap_or_default()
-    }
 }
 
 impl fmt::Display for RedirectUri {
@@ -408,15 +388,6 @@ mod tests {
         assert!(v6.matches("http://[::1]/cb"));
         let name = RedirectUri::parse("http://localhost:3000/cb").unwrap();
         assert!(!name.matches("http://localhost:3001/cb"));
-    }
-
-    #[test]
-    fn the_policy_source_is_the_origin() {
-        let source = |text: &str| RedirectUri::parse(text).unwrap().csp_source().to_owned();
-        assert_eq!(source("https://a.example:8443/cb?x=1"), "https://a.example:8443");
-        assert_eq!(source("http://[::1]:5000/cb"), "http://[::1]:5000");
-        assert_eq!(source("com.example.app:/cb"), "com.example.app:");
-        assert_eq!(source("com.example.app://x/cb"), "com.example.app:");
     }
 
     proptest! {
