@@ -150,7 +150,7 @@ impl TokenSet {
     /// # Panics
     /// When it is a refusal, or not as the RFC has it.
     #[track_caller]
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "reading it is an expectation of its own")]
     pub fn read(answer: &Answer) -> Self {
         answer.check(200);
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer}");

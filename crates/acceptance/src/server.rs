@@ -154,11 +154,6 @@ impl Server {
         &self.main.server.clock
     }
 
-    /// Moves the clock forward by so many seconds.
-    pub fn advance(&self, seconds: u64) {
-        self.clock().advance(Duration::from_secs(seconds));
-    }
-
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -259,6 +254,11 @@ impl Mount {
     /// Another tenant of the same server.
     pub(crate) fn beside(&self, tenant: Arc<Tenant>, slug: &str) -> Self {
         Self { server: Arc::clone(&self.server), tenant, prefix: format!("/t/{slug}") }
+    }
+
+    /// Moves the server's clock forward by so many seconds.
+    pub fn advance(&self, seconds: u64) {
+        self.server.clock.advance(Duration::from_secs(seconds));
     }
 
     /// The moment that the server's clock shows.
