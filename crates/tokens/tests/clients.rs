@@ -4,7 +4,7 @@ use crate::house::{App, House, house, origin, robot, web_app};
 use keyreeve_crypto::Secret;
 use keyreeve_crypto::jws::{Header, sign_compact};
 use keyreeve_crypto::sign::{Algorithm, SigningKey};
-use keyreeve_identity::Cause;
+use keyreeve_identity::{Cause, NewRole};
 use keyreeve_store::{Tx, params, statements};
 use keyreeve_testkit::{Engine, on_both_engines};
 use keyreeve_tokens::clients::AuthMethod;
@@ -278,6 +278,21 @@ on_both_engines! {
         assert_eq!(rest.iter().map(|c| c.id).collect::<Vec<_>>(), [ours.client.id]);
         let made_up = clients.create(NewClient { tenant_id: house.tenant.id, client_id: None, settings: robot() }, &Cause::operator()).await.unwrap().0;
         assert_eq!(made_up.client_id.len(), 24);
+    }
+
+    async fn a_removed_client_takes_its_roles_along(engine: Engine) {
+        let house = house(engine).await;
+        let (portal, roles) = (house.portal().await, house.identity.roles());
+        for application in [None, Some(portal.client.id)] {
+            let new = NewRole { name: "reader".to_owned(), application, ..NewRole::default() };
+            roles.create(house.tenant.id, new, &Cause::operator()).await.unwrap();
+        }
+        let cause = Cause::operator();
+        let removing = house.tokens.clients().delete(house.tenant.id, portal.client.id, &cause).await;
+        removing.unwrap();
+        let left = roles.list(house.tenant.id, None, 500).await.unwrap();
+        assert_eq!(left.iter().map(|role| role.application).collect::<Vec<_>>(), [None]);
+        house.check().await;
     }
 
     async fn settings_are_replaced_by_whoever_read_them_last(engine: Engine) {

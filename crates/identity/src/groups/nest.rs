@@ -35,12 +35,17 @@ impl Nesting {
         self.0.values().any(|next| next.contains(&group))
     }
 
-    /// The number of groups in the longest chain that begins at `start`. The nesting has no circle.
+    /// The number of groups in the longest chain that begins at `start`. The nesting has no circle; if it had, the answer
+    /// would be that it is too long.
     fn longest_from(&self, start: GroupId) -> usize {
         let mut lengths: HashMap<GroupId, usize> = HashMap::new();
         // Depth first with a stack of its own: a group is measured when all that follow it are.
         let mut open = vec![start];
         while let Some(&group) = open.last() {
+            // Without a circle, each nesting is on the stack once at most.
+            if open.len() > MAX_WALK.saturating_add(1) {
+                return usize::MAX;
+            }
             let next = self.next(group);
             let before = open.len();
             open.extend(next.iter().filter(|next| !lengths.contains_key(next)));
@@ -125,6 +130,8 @@ mod tests {
 
     #[test]
     fn what_is_walked_is_bounded() {
+        let circle = nesting(&[(1, 2), (2, 3), (3, 1)]);
+        assert_eq!(circle.longest_from(id(1)), usize::MAX);
         let pairs = vec![(id(1), id(2)); MAX_WALK + 1];
         assert!(Nesting::new(pairs).is_err());
     }

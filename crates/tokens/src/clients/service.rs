@@ -242,7 +242,7 @@ impl Clients<'_> {
         Ok(changed)
     }
 
-    /// Removes a client with its secrets, grants and consents. Its tokens end with it.
+    /// Removes a client with its secrets, grants, consents and roles. Its tokens end with it.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -256,6 +256,7 @@ impl Clients<'_> {
                     tx.query_opt(&schema::CLIENT_BY_ID, &params![tenant, id], client_from_row).await?;
                 let client = found.ok_or(Error::NotFound("client"))?;
                 tx.execute(&schema::DELETE_CLIENT, &params![tenant, id]).await?;
+                room.0.identity.roles().remove_application(tx, tenant, id, &cause).await?;
                 let target = ("client", id.to_string());
                 let detail = json!({"client_id": client.client_id});
                 room.record(tx, &cause, tenant, "client.delete", target, detail).await?;
