@@ -82,12 +82,20 @@ impl Browser {
         self.visit("POST", path)
     }
 
+    /// A form that a page of another site posts here. As `SameSite=Lax` has it, no cookie goes with it; those of the
+    /// answer are kept, since the browser comes here to stay.
+    pub fn post_from(&self, site: &str, path: &str, form: &[(&str, &str)]) -> Visit {
+        let visit = self.visit("POST", path).form(form);
+        let visit = visit.header("origin", site).header("sec-fetch-site", "cross-site");
+        Visit { cookies: false, ..visit }
+    }
+
     fn visit(&self, method: &str, path: &str) -> Visit {
         let mut call = self.mount.call(method, path);
         for (name, value) in &self.headers {
             call = call.header(name, value);
         }
-        Visit { browser: self.clone(), call }
+        Visit { browser: self.clone(), call, cookies: true }
     }
 
     /// A form of a page of this server, as the browser sends it. Its action is a path from the root.
@@ -197,6 +205,8 @@ impl Browser {
 pub struct Visit {
     browser: Browser,
     call: Call,
+    /// Whether the browser's cookies go with it.
+    cookies: bool,
 }
 
 impl Visit {
@@ -223,11 +233,11 @@ impl Visit {
 
     /// Sends it with the browser's cookies, and keeps those that come back.
     pub async fn send(self) -> Answer {
-        let Self { browser, mut call } = self;
-        let cookies: Vec<String> =
+        let Self { browser, mut call, cookies } = self;
+        let sent: Vec<String> =
             browser.cookies().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if !cookies.is_empty() {
-            call = call.header("cookie", &cookies.join("; "));
+        if cookies && !sent.is_empty() {
+            call = call.header("cookie", &sent.join("; "));
         }
         let answer = call.send().await;
         for (name, value, text) in answer.cookies() {

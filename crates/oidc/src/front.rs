@@ -17,6 +17,14 @@ use keyreeve_tokens::logout::{Logout, LogoutRequest};
 use keyreeve_tokens::{Authorize, Browser, Error, Parameters, Redirect, ResponseMode};
 use std::sync::Arc;
 
+/// Where authorization requests go, below an issuer.
+pub(crate) const AUTHORIZE: &str = "/authorize";
+/// Where logout requests go.
+pub(crate) const END_SESSION: &str = "/end-session";
+
+/// The longest address to which a browser is sent with the parameters that it posted, in bytes: what proxies bear.
+const MAX_CARRIED_BYTES: usize = 6_000;
+
 /// `GET /authorize`.
 pub(crate) async fn authorize_get(visit: Visit, query: Result<StrictQuery, ParamError>) -> Response {
     match query {
@@ -28,7 +36,10 @@ pub(crate) async fn authorize_get(visit: Visit, query: Result<StrictQuery, Param
 /// `POST /authorize`: the same parameters in a form (OpenID Connect Core section 3.1.2.1).
 pub(crate) async fn authorize_post(visit: Visit, form: Result<StrictForm, ParamError>) -> Response {
     match form {
-        Ok(StrictForm(params)) => visit.authorize(&params).await,
+        Ok(StrictForm(params)) => match visit.once_more_by_get(AUTHORIZE, &params) {
+            Some(response) => response,
+            None => visit.authorize(&params).await,
+        },
         Err(error) => visit.bad_params(&error),
     }
 }
@@ -58,7 +69,10 @@ pub(crate) async fn end_session_get(visit: Visit, query: Result<StrictQuery, Par
 /// `POST /end-session`.
 pub(crate) async fn end_session_post(visit: Visit, form: Result<StrictForm, ParamError>) -> Response {
     match form {
-        Ok(StrictForm(params)) => visit.end_session(&params).await,
+        Ok(StrictForm(params)) => match visit.once_more_by_get(END_SESSION, &params) {
+            Some(response) => response,
+            None => visit.end_session(&params).await,
+        },
         Err(error) => visit.bad_params(&error),
     }
 }
@@ -158,12 +172,26 @@ impl Visit {
     }
 
     fn see_other(&self, location: &str) -> Response {
-        let Ok(location) = HeaderValue::try_from(location) else {
-            return answer::internal(&"a redirect is not a header value");
-        };
-        let mut response = StatusCode::SEE_OTHER.into_response();
-        response.headers_mut().insert(header::LOCATION, location);
-        self.marked(response)
+        self.marked(see_other(location))
+    }
+
+    /// Has a browser that posts without a cookie of ours ask again by GET, with the same parameters.
+    ///
+    /// With what a page of another site posts, browsers send no `SameSite=Lax` cookie, and any page may post here. Who is
+    /// signed in shows only when the browser comes by GET; until then, no cookie that was not seen may be replaced or
+    /// removed (ABUSE-CASES AC-19).
+    fn once_more_by_get(&self, path: &str, params: &Params) -> Option<Response> {
+        if !self.mark.1 || self.shows_session() {
+            return None;
+        }
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
+        let location = format!("{}{}{path}?{query}", self.state.tokens().base_url(), self.prefix);
+        (location.len() <= MAX_CARRIED_BYTES).then(|| see_other(&location))
+    }
+
+    /// Whether the browser sends a session cookie, of use or not.
+    fn shows_session(&self) -> bool {
+        self.cookies.read(&self.headers, &self.cookies.session()).is_some()
     }
 
     /// Sets the cookie that marks the browser, where it has none.
@@ -197,7 +225,9 @@ impl Visit {
                 let ours =
                     || format!("{}{}{}", self.state.tokens().base_url(), self.prefix, path::SIGNED_OUT);
                 let mut response = self.see_other(&redirect.unwrap_or_else(ours));
-                if let Ok(cookie) = self.cookies.names().clear(&self.cookies.session()) {
+                if self.shows_session()
+                    && let Ok(cookie) = self.cookies.names().clear(&self.cookies.session())
+                {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
                 response
@@ -206,4 +236,14 @@ impl Visit {
             Err(error) => answer::room(&error),
         }
     }
+}
+
+/// A 303 to an address of ours, or to one that a client registered.
+fn see_other(location: &str) -> Response {
+    let Ok(location) = HeaderValue::try_from(location) else {
+        return answer::internal(&"a redirect is not a header value");
+    };
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    response.headers_mut().insert(header::LOCATION, location);
+    response
 }

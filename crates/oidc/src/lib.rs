@@ -60,11 +60,11 @@ pub fn routes(state: OidcState) -> Routes {
         .cors(&Cors::public());
     let closed = Routes::new()
         .post("/introspect", Guard::Client, "introspect", resource::introspect)
-        .get("/authorize", Guard::Public, "authorize", front::authorize_get)
-        .post("/authorize", Guard::Public, "authorize", front::authorize_post)
+        .get(front::AUTHORIZE, Guard::Public, "authorize", front::authorize_get)
+        .post(front::AUTHORIZE, Guard::Public, "authorize", front::authorize_post)
         .get(path::RESUME, Guard::Browser, "authorize_resume", front::resume)
-        .get("/end-session", Guard::Public, "end_session", front::end_session_get)
-        .post("/end-session", Guard::Public, "end_session", front::end_session_post)
+        .get(front::END_SESSION, Guard::Public, "end_session", front::end_session_get)
+        .post(front::END_SESSION, Guard::Public, "end_session", front::end_session_post)
         .tenanted();
     documents.merge(direct).merge(closed).with_state(state)
 }

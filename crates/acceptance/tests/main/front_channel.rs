@@ -145,6 +145,22 @@ on_a_server! {
         }
     }
 
+    async fn a_request_that_the_application_posts_finds_whoever_is_signed_in(server: &Server) {
+        let client = portal(server).await;
+        let (flow, browser) = (server.code_flow(&client), server.browser());
+        flow.walk(&browser, "ada").await;
+        let before = browser.cookies();
+        let silent = flow.clone().with("prompt", "none");
+        let answer = browser.post_from("https://portal.example", "/authorize", &silent.pairs()).send().await;
+        let callback = browser.walk(answer, "ada").await;
+        assert!(!callback.code().is_empty());
+        assert_eq!(browser.cookies(), before, "the browser is still the one that it was");
+        // One that was never here signs in, as ever.
+        let fresh = server.browser();
+        let answer = fresh.post_from("https://portal.example", "/authorize", &flow.pairs()).send().await;
+        assert_eq!(fresh.walk(answer, "ada").await.pages, ["sign_in"]);
+    }
+
     async fn the_response_may_be_posted(server: &Server) {
         let client = portal(server).await;
         let flow = server.code_flow(&client).with("response_mode", "form_post");

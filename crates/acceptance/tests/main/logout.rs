@@ -34,13 +34,27 @@ on_a_server! {
         assert_eq!(answer.location(), "https://portal.example/bye?state=a+b%26c");
     }
 
-    async fn by_post_it_is_the_same(server: &Server) {
-        let Scene { browser, tokens, .. } = scene(server).await;
-        let params = [("id_token_hint", tokens.id()), ("post_logout_redirect_uri", BYE)];
-        // It comes from the application's own page.
-        let visit = browser.post("/end-session").header("origin", "https://portal.example").form(&params);
-        assert_eq!(visit.send().await.location(), BYE);
+    async fn by_post_from_the_applications_page_it_is_the_same(server: &Server) {
+        let Scene { portal, browser, tokens } = scene(server).await;
+        let params = [("id_token_hint", tokens.id()), ("post_logout_redirect_uri", BYE), ("state", "a b&c")];
+        let answer = browser.post_from("https://portal.example", "/end-session", &params).send().await;
+        let answer = browser.follow(answer).await;
+        assert_eq!(answer.location(), "https://portal.example/bye?state=a+b%26c");
         assert!(!browser.is_signed_in().await);
+        assert!(!server.is_active(&portal, &tokens.access).await, "the session itself has ended");
+    }
+
+    async fn a_page_of_another_site_signs_nobody_out(server: &Server) {
+        let Scene { browser, tokens, .. } = scene(server).await;
+        for params in [&[][..], &[("client_id", "portal")], &[("id_token_hint", "x.y.z")]] {
+            let before = browser.cookies();
+            let answer = browser.post_from("https://evil.example", "/end-session", params).send().await;
+            let page = browser.follow(answer).await.expect(200).page();
+            assert!(page.form_ending("/signout").is_some(), "its user is asked");
+            assert_eq!(browser.cookies(), before);
+            assert!(browser.is_signed_in().await);
+        }
+        server.userinfo(&tokens.access).await.check(200);
     }
 
     async fn an_expired_id_token_will_do(server: &Server) {

@@ -153,6 +153,9 @@ on_a_server! {
                 answer.check(403);
                 check_headers(&answer);
             }
+            let before = stage.ada.cookies();
+            stage.ada.post_from("https://evil.example", &path, &[]).send().await.check(403);
+            assert_eq!(stage.ada.cookies(), before, "a post of another site changes no cookie: {path}");
         }
         stage.check_unharmed().await;
     }

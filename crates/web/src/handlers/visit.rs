@@ -7,10 +7,10 @@ use crate::texts::Locale;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use keyreeve_base::Origin;
 use keyreeve_http::browser::{TenantCookies, path};
-use keyreeve_http::csrf::browser_nonce;
+use keyreeve_http::csrf::{self, browser_nonce};
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::route::TenantName;
 use keyreeve_http::security_headers::Csp;
@@ -36,6 +36,9 @@ pub(crate) struct Visit {
     locale: Locale,
     /// The value of the cookie that marks the browser, and whether it still has to be set.
     mark: (String, bool),
+    /// Whether a page of another site posts here. Browsers send no cookie with that, so the browser may well have its
+    /// mark, and must keep it.
+    posted_from_elsewhere: bool,
 }
 
 impl FromRequestParts<WebState> for Visit {
@@ -67,6 +70,8 @@ impl FromRequestParts<WebState> for Visit {
             }
             None => None,
         };
+        let posted_from_elsewhere =
+            parts.method == Method::POST && csrf::same_origin(&parts.headers, state.public_url()).is_err();
         Ok(Self {
             state: state.clone(),
             tenant,
@@ -77,6 +82,7 @@ impl FromRequestParts<WebState> for Visit {
             prefix: name.0.map(|slug| format!("/t/{slug}")).unwrap_or_default(),
             locale,
             mark,
+            posted_from_elsewhere,
         })
     }
 }
@@ -184,7 +190,10 @@ impl Visit {
         let reference = self.origin.request_id.as_deref();
         let mut response = outcome.unwrap_or_else(|stop| stop.respond(self.chrome(), reference));
         let (mark, fresh) = &self.mark;
-        if *fresh && let Ok(cookie) = self.cookies.names().set(&self.cookies.browser(), mark, None) {
+        if *fresh
+            && !self.posted_from_elsewhere
+            && let Ok(cookie) = self.cookies.names().set(&self.cookies.browser(), mark, None)
+        {
             stop::set_cookie(&mut response, cookie);
         }
         response

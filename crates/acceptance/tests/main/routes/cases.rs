@@ -106,7 +106,8 @@ pub const CASES: &[Case] = &[
     case("asset", "GET", nothing, [Status(200), Status(200), Status(200)]),
     // ── the front channel: somebody else's request is of no use in another browser ──
     case("authorize", "GET", authorization, [To("/signin"), To("/consent"), To("/signin")]),
-    case("authorize", "POST", authorization, [To("/signin"), To("/consent"), To("/signin")]),
+    // Whoever posts without a cookie is asked to come by GET.
+    case("authorize", "POST", authorization, [To("/authorize"), To("/consent"), To("/signin")]),
     case("authorize_resume", "GET", request, [Status(400), Status(400), Status(400)]),
     case("consent_page", "GET", request, [To("/signin"), Status(400), To("/signin")]),
     // Without the form's own token nothing is decided: the question is put again.
@@ -114,7 +115,7 @@ pub const CASES: &[Case] = &[
     case("sign_in_page", "GET", nothing, [Status(200), To("/account"), Status(200)]),
     case("sign_in", "POST", credentials, [Status(400), Status(400), Status(400)]),
     case("end_session", "GET", hint, [To("/signout/done"), To("/signout"), To("/signout/done")]),
-    case("end_session", "POST", hint, [To("/signout/done"), To("/signout"), To("/signout/done")]),
+    case("end_session", "POST", hint, [To("/end-session"), To("/signout"), To("/signout/done")]),
     case("sign_out_page", "GET", nothing, [To("/signout/done"), Status(200), To("/signout/done")]),
     // Without the form's own token: asked once more, and nobody is signed out.
     case("sign_out", "POST", nothing, [To("/signout/done"), Says(400, "csrf"), To("/signout/done")]),
