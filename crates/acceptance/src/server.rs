@@ -7,6 +7,7 @@ use crate::flow::CodeFlow;
 use crate::{Answer, TestClient};
 use keyreeve::App;
 use keyreeve::config::{Config, Inputs};
+use keyreeve::first_start::FirstStart;
 use keyreeve_audit::{Entry, Verdict};
 use keyreeve_base::{TenantId, Timestamp, World};
 use keyreeve_identity::{Identity, Tenant};
@@ -46,8 +47,15 @@ impl Setup {
     /// With this setting, by the name of its environment variable.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
-        self.environment.retain(|(known, _)| known != name);
+        self = self.unset(name);
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without this setting, by the name of its environment variable.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
         self
     }
 
@@ -78,9 +86,10 @@ impl Setup {
             Ok(app) => app,
             Err(error) => panic!("the server cannot be opened: {}", keyreeve::chain(&error)),
         };
-        if let Err(error) = app.first_start().await {
-            panic!("the first start failed: {}", keyreeve::chain(&error));
-        }
+        let first_start = match app.first_start().await {
+            Ok(made) => made.expect("a new installation"),
+            Err(error) => panic!("the first start failed: {}", keyreeve::chain(&error)),
+        };
         let tenant = app.identity.tenants().by_slug("default").await.expect("an answer").expect("a tenant");
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(app.clone().serve(listener, async { drop(stopped.await) }));
@@ -89,7 +98,7 @@ impl Setup {
             Arc::new(Inner { app, world, clock, http, address, allow_failures: AtomicBool::new(false) });
         let main = Mount { server: inner, tenant, prefix: String::new() };
         let running = Mutex::new(Some((stop, serving)));
-        Server { main, running, _data: data, _database: database }
+        Server { main, first_start, running, _data: data, _database: database }
     }
 }
 
@@ -110,6 +119,8 @@ type Serving = JoinHandle<Result<(), keyreeve::Error>>;
 /// End it with [`Server::finish`]; the macro [`crate::on_a_server`] does.
 pub struct Server {
     main: Mount,
+    /// What the first start made, as it is told once.
+    pub first_start: FirstStart,
     running: Mutex<Option<(oneshot::Sender<()>, Serving)>>,
     _data: tempfile::TempDir,
     /// After the store, so that it outlives it.

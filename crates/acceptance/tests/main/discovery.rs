@@ -67,6 +67,11 @@ async fn exercise(mount: &Mount, name: &str, value: &Value) {
     }
 }
 
+fn encoded(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
+
 async fn scopes(mount: &Mount, advertised: Vec<&str>) {
     let client = mount.client("scopes").web_app().first_party().create().await;
     let all = advertised.join(" ");
@@ -249,6 +254,23 @@ on_a_server! {
         assert!(!answer.text().contains("evil"), "{answer}");
         let begun = server.browser().get("/account").header("x-forwarded-host", "evil.example").send().await;
         assert_eq!(begun.own_location(), Some("/signin"));
+    }
+
+    async fn only_the_tenants_own_keys_verify_a_token(server: &Server) {
+        let acme = server.tenant("acme").create().await;
+        let client = server.client("robot").service().create().await;
+        let token = TokenSet::read(&server.token(&client, &[("grant_type", "client_credentials")]).await).access;
+        let jwks = async |mount: &Mount| mount.get("/jwks").send().await.expect(200).json();
+        let (own, foreign) = (jwks(server).await, jwks(&acme).await);
+        verify_with(&own, &token).expect("it verifies");
+        verify_with(&foreign, &token).expect_err("another tenant's keys");
+        let (head, signature) = token.rsplit_once('.').unwrap();
+        let claims = decode(&token).claims.to_string().replace("read write", "read admin");
+        let forged = format!("{}.{}.{signature}", head.split('.').next().unwrap(), encoded(&claims));
+        verify_with(&own, &forged).expect_err("other claims under the same signature");
+        for text in [own.to_string(), foreign.to_string()] {
+            assert!(!text.contains("\"d\""), "a private key is published: {text}");
+        }
     }
 
     async fn keys_rotate_with_an_overlap(server: &Server) {
