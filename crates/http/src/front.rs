@@ -3,13 +3,14 @@
 
 use crate::limits::{MAX_BODY_BYTES, REQUEST_TIME};
 use crate::origin::{RequestContext, RequestId, RequestIds, TrustedProxies};
+use crate::patience::{Within, within};
 use crate::problem::Problem;
 use crate::security_headers::SecurityHeaders;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{Route, future::RouteFuture};
+use axum::routing::future::RouteFuture;
 use futures_util::FutureExt as _;
 use futures_util::future::CatchUnwind;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
@@ -22,12 +23,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::Timeout;
-use tower::{Service as _, layer::layer_fn, service_fn};
 use url::Url;
 
 /// The name of the header that carries the request identifier in every answer.
 pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
+/// About as many headers as every answer gets here and in its route. A handler that builds a header map makes room for
+/// them beforehand, so that it need not grow.
+pub const ADDED_HEADERS: usize = 6;
 
 /// The outermost layer of a router.
 #[derive(Debug)]
@@ -67,29 +70,9 @@ impl Front {
     }
 
     /// The router within this layer. Everything is inside: routes, 404 and 405 too.
-    pub fn wrap(self, router: Router) -> Router {
-        let front = Arc::new(self);
-        router.layer(layer_fn(move |mut inner: Route| {
-            let front = Arc::clone(&front);
-            service_fn(move |mut request: Request| {
-                let id = front.ids.next();
-                let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
-                request.extensions_mut().insert(context);
-                let about = About { id, method: request.method().clone(), uri: request.uri().clone() };
-                let running = match front.limit_body(request.body_mut()) {
-                    // What a handler leaves behind when it panics is what it leaves behind when its client goes away:
-                    // the transaction it was in is rolled back when dropped.
-                    Ok(()) => Running::Handler {
-                        handler: tokio::time::timeout(
-                            front.request_time,
-                            AssertUnwindSafe(inner.call(request)).catch_unwind(),
-                        ),
-                    },
-                    Err(problem) => Running::Refused { problem },
-                };
-                Answering { running, headers: front.headers, about }
-            })
-        }))
+    #[must_use]
+    pub fn wrap(self, router: Router) -> Fronted {
+        Fronted { front: Arc::new(self), router }
     }
 
     /// Refuses a body that says it is too long, and bounds the reading of one that does not say.
@@ -108,7 +91,46 @@ impl Front {
     }
 }
 
+/// A router within its [`Front`]: what [`crate::serve::serve`] serves. Around the router and not a layer of it, which
+/// axum would box and clone for each request once more. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fronted {
+    front: Arc<Front>,
+    router: Router,
+}
+
+impl tower::Service<Request> for Fronted {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Answering {
+        let front = &self.front;
+        let id = front.ids.next();
+        let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
+        request.extensions_mut().insert(context);
+        let about = About { id, method: request.method().clone(), uri: request.uri().clone() };
+        let running = match front.limit_body(request.body_mut()) {
+            // What a handler leaves behind when it panics is what it leaves behind when its client goes away: the
+            // transaction it was in is rolled back when dropped.
+            Ok(()) => Running::Handler {
+                handler: within(
+                    front.request_time,
+                    AssertUnwindSafe(self.router.call(request)).catch_unwind(),
+                ),
+            },
+            Err(problem) => Running::Refused { problem },
+        };
+        Answering { running, headers: front.headers, about }
+    }
+}
+
 /// What is known of a request when its handler fails.
+#[derive(Debug)]
 struct About {
     id: RequestId,
     method: Method,
@@ -118,14 +140,15 @@ struct About {
 pin_project! {
     #[project = RunningProjection]
     enum Running {
-        Handler { #[pin] handler: Timeout<CatchUnwind<AssertUnwindSafe<RouteFuture<Infallible>>>> },
+        Handler { #[pin] handler: Within<CatchUnwind<AssertUnwindSafe<RouteFuture<Infallible>>>> },
         Refused { problem: Box<Problem> },
     }
 }
 
 pin_project! {
-    // Written out, since it is boxed for each request: as an async block it would hold the handler's future thrice.
-    struct Answering {
+    /// The answer of a [`Fronted`] router under way.
+    // Written out, since it is moved for each request: as an async block it would hold the handler's future thrice.
+    pub struct Answering {
         #[pin]
         running: Running,
         headers: SecurityHeaders,
@@ -140,19 +163,25 @@ impl Future for Answering {
         let this = self.project();
         let mut answer = match this.running.project() {
             RunningProjection::Handler { handler } => match ready!(handler.poll(cx)) {
-                Ok(Ok(Ok(answer))) => answer,
-                Ok(Err(_panic)) => panicked(this.about),
-                Err(_elapsed) => too_slow(this.about),
+                Some(Ok(Ok(answer))) => answer,
+                Some(Err(_panic)) => panicked(this.about),
+                None => too_slow(this.about),
             },
             RunningProjection::Refused { problem } => problem.clone().into_response(),
         };
         // Grown once, not at each step, for what is added here.
-        answer.headers_mut().reserve(6);
+        answer.headers_mut().reserve(ADDED_HEADERS);
         this.headers.apply(answer.headers_mut());
         if let Ok(id) = HeaderValue::from_str(this.about.id.as_str()) {
             answer.headers_mut().insert(REQUEST_ID, id);
         }
         Poll::Ready(Ok(answer))
+    }
+}
+
+impl std::fmt::Debug for Answering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answering").field("about", &self.about).finish_non_exhaustive()
     }
 }
 

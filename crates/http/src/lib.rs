@@ -20,6 +20,7 @@ pub mod limits;
 pub mod metrics;
 pub mod origin;
 pub mod params;
+mod patience;
 pub mod problem;
 pub mod route;
 pub mod security_headers;

@@ -8,6 +8,7 @@
 use crate::limits::{
     FORM_READ_TIME, MAX_FORM_BYTES, MAX_PARAM_NAME_BYTES, MAX_PARAM_VALUE_BYTES, MAX_PARAMS,
 };
+use crate::patience::within;
 use crate::problem::Problem;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use memchr::memchr3;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -213,21 +215,31 @@ impl std::fmt::Debug for Params {
 
 /// Decodes one name or value; `name` is what an error shall call it.
 fn decode(raw: &str, max_bytes: usize, name: &str) -> Result<Zeroizing<String>, ParamError> {
+    let too_long = || ParamError::TooLong(shown(name));
     let mut decoded = Zeroizing::new(Vec::with_capacity(raw.len().min(max_bytes)));
-    let mut bytes = raw.bytes();
-    while let Some(byte) = bytes.next() {
-        if decoded.len() >= max_bytes {
-            return Err(ParamError::TooLong(shown(name)));
+    let mut rest = raw.as_bytes();
+    loop {
+        // What stands for itself, mostly all of it, is copied in one go.
+        let plain_bytes = memchr3(b'+', b'%', 0, rest).unwrap_or(rest.len());
+        let (plain, special) = rest.split_at(plain_bytes);
+        if decoded.len() + plain.len() > max_bytes {
+            return Err(too_long());
         }
-        let byte = match byte {
-            b'+' => b' ',
-            b'%' => {
-                let pair = bytes.next().and_then(hex).zip(bytes.next().and_then(hex));
-                let (high, low) = pair.ok_or_else(|| ParamError::Encoding(shown(name)))?;
-                high << 4 | low
-            }
-            other => other,
+        decoded.extend_from_slice(plain);
+        let byte;
+        (byte, rest) = match special {
+            [] => break,
+            [b'+', rest @ ..] => (b' ', rest),
+            [b'%', high, low, rest @ ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, rest),
+                _ => return Err(ParamError::Encoding(shown(name))),
+            },
+            [b'%', ..] => return Err(ParamError::Encoding(shown(name))),
+            [other, rest @ ..] => (*other, rest),
         };
+        if decoded.len() >= max_bytes {
+            return Err(too_long());
+        }
         if byte == 0 {
             return Err(ParamError::Nul(shown(name)));
         }
@@ -319,11 +331,11 @@ fn declared_form(headers: &HeaderMap) -> Result<bool, ParamError> {
 
 async fn read_body(body: Body, patience: Duration) -> Result<bytes::Bytes, ParamError> {
     let reading = Limited::new(body, MAX_FORM_BYTES).collect();
-    match tokio::time::timeout(patience, reading).await {
-        Err(_) => Err(ParamError::BodyTooSlow),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ParamError::BodyTooLarge),
-        Ok(Err(_)) => Err(ParamError::BodyUnreadable),
+    match within(patience, reading).await {
+        None => Err(ParamError::BodyTooSlow),
+        Some(Ok(body)) => Ok(body.to_bytes()),
+        Some(Err(error)) if error.is::<LengthLimitError>() => Err(ParamError::BodyTooLarge),
+        Some(Err(_)) => Err(ParamError::BodyUnreadable),
     }
 }
 

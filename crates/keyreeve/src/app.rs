@@ -5,7 +5,7 @@ use crate::jobs::Jobs;
 use crate::{Error, data_dir, doors, master_key, ops};
 use keyreeve_base::World;
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
-use keyreeve_http::front::Front;
+use keyreeve_http::front::{Front, Fronted};
 use keyreeve_http::origin::TrustedProxies;
 use keyreeve_http::route::{RouteSpec, Routes};
 use keyreeve_identity::{Identity, IdentityOptions};
@@ -141,7 +141,8 @@ impl App {
     }
 
     /// The router of the public listener: every door, health and metrics, within the front.
-    pub fn router(&self) -> axum::Router {
+    #[must_use]
+    pub fn router(&self) -> Fronted {
         let front = Front::new(&self.world, self.public_url.url(), self.0.proxies.clone());
         front.wrap(self.routes().into_router())
     }

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use keyreeve_http::front::ADDED_HEADERS;
 use keyreeve_http::params::ParamError;
 use keyreeve_http::problem::Problem;
 use keyreeve_tokens::{Error, TokenError};
@@ -22,6 +23,7 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(3 + ADDED_HEADERS);
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::PRAGMA, NO_CACHE);

@@ -3,14 +3,13 @@
 use crate::answer;
 use crate::state::OidcState;
 use axum::body::Body;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use axum::extract::{Request, State};
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use keyreeve_crypto::sha256;
 use keyreeve_crypto::sign::Algorithm;
+use keyreeve_crypto::{base64url, sha256};
+use keyreeve_http::front::ADDED_HEADERS;
 use keyreeve_http::route::TenantName;
 use keyreeve_tokens::TokenPolicy;
 use keyreeve_tokens::claims::Claim;
@@ -22,13 +21,13 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
 /// `/.well-known/openid-configuration`.
-pub(crate) async fn openid(State(state): State<OidcState>, name: TenantName, headers: HeaderMap) -> Response {
-    document(&state, &name, &headers, openid_document).await
+pub(crate) async fn openid(State(state): State<OidcState>, name: TenantName, request: Request) -> Response {
+    document(&state, &name, request.headers(), openid_document).await
 }
 
 /// `/.well-known/oauth-authorization-server`.
-pub(crate) async fn oauth(State(state): State<OidcState>, name: TenantName, headers: HeaderMap) -> Response {
-    document(&state, &name, &headers, oauth_document).await
+pub(crate) async fn oauth(State(state): State<OidcState>, name: TenantName, request: Request) -> Response {
+    document(&state, &name, request.headers(), oauth_document).await
 }
 
 async fn document(
@@ -44,52 +43,47 @@ async fn document(
     match state.tokens().policy(tenant.id).await {
         Ok(policy) => {
             let text = write(&state.tokens().issuer(&tenant), &policy).to_string();
-            cacheable(Bytes::from(text), JSON, headers)
+            let digest = base64url::encode(sha256(text.as_bytes()));
+            cacheable(text.into(), digest.as_bytes(), JSON, headers)
         }
         Err(error) => answer::room(&error),
     }
 }
 
 /// `/jwks`: the public keys of the tenant (RFC 7517 section 5).
-pub(crate) async fn jwks(State(state): State<OidcState>, name: TenantName, headers: HeaderMap) -> Response {
+pub(crate) async fn jwks(State(state): State<OidcState>, name: TenantName, request: Request) -> Response {
     let tenant = match state.tenant(&name).await {
         Ok(tenant) => tenant,
         Err(response) => return response,
     };
     match state.tokens().keys().jwks(tenant.id).await {
-        Ok(text) => cacheable(Bytes::from_owner(ArcText(text)), JWK_SET, &headers),
+        Ok(keys) => cacheable(keys.json, &keys.digest, JWK_SET, request.headers()),
         Err(error) => answer::room(&error),
     }
 }
 
-/// A shared text as a body without a copy.
-struct ArcText(std::sync::Arc<str>);
+/// The characters of a digest that tell one state of a document from another: 72 bits.
+const TAG_CHARACTERS: usize = 12;
 
-impl AsRef<[u8]> for ArcText {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-fn cacheable(body: Bytes, kind: HeaderValue, headers: &HeaderMap) -> Response {
-    let [a, b, c, d, e, f, g, h, i, ..] = sha256(&body);
-    let mut tag = String::with_capacity(14);
-    tag.push('"');
-    URL_SAFE_NO_PAD.encode_string([a, b, c, d, e, f, g, h, i], &mut tag);
-    tag.push('"');
+/// A document that may be kept, or 304 for a reader who has it. `digest` is that of the body, in base64url.
+fn cacheable(body: Bytes, digest: &[u8], kind: HeaderValue, headers: &HeaderMap) -> Response {
+    let digest = digest.get(..TAG_CHARACTERS).unwrap_or(digest);
+    let tag = [b"\"", digest, b"\""].concat();
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let unchanged =
-        known.is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag));
-    let mut response = if unchanged {
-        StatusCode::NOT_MODIFIED.into_response()
+    let unchanged = known.is_some_and(|tags| {
+        tags.split(',').any(|known| known.trim().trim_start_matches("W/").as_bytes() == tag)
+    });
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().reserve(3 + ADDED_HEADERS);
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        let mut response = Response::new(Body::from(body));
+        *response.body_mut() = Body::from(body);
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        response
-    };
+    }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, CACHEABLE);
-    if let Ok(tag) = HeaderValue::try_from(tag) {
+    if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::from(tag)) {
         headers.insert(header::ETAG, tag);
     }
     response
@@ -184,11 +178,13 @@ mod tests {
 
     #[test]
     fn a_known_document_is_not_sent_again() {
-        let first = cacheable(Bytes::from_static(b"{}"), JSON, &HeaderMap::new());
+        let of =
+            |digest: &[u8], headers: &HeaderMap| cacheable(Bytes::from_static(b"{}"), digest, JSON, headers);
+        let first = of(b"digest-of-one-text", &HeaderMap::new());
         let tag = first.headers()[header::ETAG].clone();
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_NONE_MATCH, tag);
-        assert_eq!(cacheable(Bytes::from_static(b"{}"), JSON, &headers).status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(cacheable(Bytes::from_static(b"{ }"), JSON, &headers).status(), StatusCode::OK);
+        assert_eq!(of(b"digest-of-one-text", &headers).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(of(b"digest-xx-one-text", &headers).status(), StatusCode::OK);
     }
 }

@@ -4,24 +4,24 @@
 use crate::answer::{self, BearerError};
 use crate::state::OidcState;
 use crate::token::ClientRequest;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use keyreeve_http::params::{ParamError, Params, StrictForm, StrictQuery};
+use keyreeve_http::params::{ParamError, Params, StrictForm};
 use keyreeve_http::route::TenantName;
 
 /// `GET /userinfo`.
 pub(crate) async fn userinfo_get(
     State(state): State<OidcState>,
     name: TenantName,
-    headers: HeaderMap,
-    query: Result<StrictQuery, ParamError>,
+    request: Request,
 ) -> Response {
     // A token in a URL ends in logs and histories, so it is not even looked at (RFC 9700 section 4.3.2).
-    if query.is_ok_and(|StrictQuery(params)| params.get("access_token").is_some()) {
+    let query = Params::parse(request.uri().query().unwrap_or_default());
+    if query.is_ok_and(|params| params.get("access_token").is_some()) {
         return BearerError::InvalidRequest.into_response();
     }
-    userinfo(&state, &name, &headers, None).await
+    userinfo(&state, &name, request.headers(), None).await
 }
 
 /// `POST /userinfo`, with the token in the header or in the form (RFC 6750 section 2.2).

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::policy::MAX_TOKEN_LIFETIME_S;
 use crate::schema;
 use crate::service::{Tokens, topic};
+use bytes::Bytes;
 use keyreeve_base::{KeyId, TenantId, Timestamp};
 use keyreeve_crypto::sign::{Algorithm, Jwk, JwkSet, SigningKey, VerifyingKey};
 use keyreeve_identity::Cause;
@@ -102,9 +103,18 @@ impl KeyRow {
 pub(crate) struct KeySet {
     keys: Vec<(KeyInfo, VerifyingKey)>,
     signing: Vec<Arc<SigningKey>>,
-    jwks: Arc<str>,
+    published: PublishedKeys,
     /// When the first of its keys must leave it.
     stale_at: Option<Timestamp>,
+}
+
+/// The public keys of a tenant, as they are sent. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct PublishedKeys {
+    /// A JWK set (RFC 7517 section 5).
+    pub json: Bytes,
+    /// The SHA-256 of that text in base64url: by it, a reader knows whether it has changed.
+    pub digest: Bytes,
 }
 
 impl KeySet {
@@ -171,14 +181,14 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn jwks(&self, tenant: TenantId) -> Result<Arc<str>, Error> {
+    pub async fn jwks(&self, tenant: TenantId) -> Result<PublishedKeys, Error> {
         let set = self.set(tenant).await?;
         if !set.keys.is_empty() {
-            return Ok(set.jwks.clone());
+            return Ok(set.published.clone());
         }
         let alg = self.0.policy(tenant).await?.default_alg;
         self.create(tenant, alg).await?;
-        Ok(self.set(tenant).await?.jwks.clone())
+        Ok(self.set(tenant).await?.published.clone())
     }
 
     /// What there is to know of the tenant's keys, in the order of their making.
@@ -239,7 +249,7 @@ impl Keys<'_> {
         let mut set = KeySet {
             keys: Vec::with_capacity(rows.len()),
             signing: Vec::new(),
-            jwks: Arc::from(""),
+            published: PublishedKeys::default(),
             stale_at: rows.iter().filter_map(|row| row.info.publish_until).min(),
         };
         let mut published = JwkSet::default();
@@ -253,7 +263,9 @@ impl Keys<'_> {
             published.keys.push(row.public);
             set.keys.push((row.info, verifying));
         }
-        set.jwks = serde_json::to_string(&published).map_err(|e| Error::corrupt("JWK set", e))?.into();
+        let json = serde_json::to_vec(&published).map_err(|e| Error::corrupt("JWK set", e))?;
+        let digest = keyreeve_crypto::base64url::encode(keyreeve_crypto::sha256(&json));
+        set.published = PublishedKeys { json: json.into(), digest: digest.into() };
         Ok(Arc::new(set))
     }
 

@@ -1,9 +1,9 @@
 //! What every answer bears, and what a handler learns of its request.
 
 use crate::support::{ask, ask_from, front, request, text};
-use axum::Router;
 use axum::body::{Body, Bytes};
 use http::{Request, StatusCode};
+use keyreeve_http::front::Fronted;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::route::{Guard, Routes};
 use std::time::Duration;
@@ -12,7 +12,7 @@ async fn address(ClientOrigin(origin): ClientOrigin) -> String {
     format!("{} {}", origin.throttle_key(), origin.request_id.unwrap_or_default())
 }
 
-fn router() -> Router {
+fn router() -> Fronted {
     let routes = Routes::new()
         .get("/origin", Guard::Public, "origin", address)
         .get("/panic", Guard::Public, "panic", async || -> &'static str { panic!("the secret is hunter2") })

@@ -106,7 +106,12 @@ fn a_route_defined_twice_does_not_start() {
     let _ = table().merge(table()).into_router();
 }
 
-async fn from_page(router: &axum::Router, method: &str, path: &str, origin: &str) -> http::HeaderMap {
+async fn from_page(
+    router: &impl keyreeve_http::serve::Site,
+    method: &str,
+    path: &str,
+    origin: &str,
+) -> http::HeaderMap {
     let mut asked = request(method, path);
     asked.headers_mut().insert("origin", origin.parse().unwrap());
     asked.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());

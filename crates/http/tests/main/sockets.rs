@@ -1,12 +1,12 @@
 //! Clients that misbehave, over real sockets.
 
 use crate::support::{LONG, Raw, Served, front, served, status};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use keyreeve_http::cookie::CookieNames;
+use keyreeve_http::front::Fronted;
 use keyreeve_http::limits::{Limits, MAX_HEADERS};
 use keyreeve_http::params::StrictForm;
 use keyreeve_http::route::{Guard, Routes};
@@ -50,7 +50,7 @@ impl Gate {
     }
 }
 
-fn router(gate: &Arc<Gate>) -> Router {
+fn router(gate: &Arc<Gate>) -> Fronted {
     let gate = Arc::clone(gate);
     let wait = async move || gate.pass().await;
     let routes = Routes::new()

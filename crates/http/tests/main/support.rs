@@ -1,6 +1,5 @@
 //! A world that is the same on each run, a small router, and a client that speaks raw bytes.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
@@ -11,7 +10,7 @@ use keyreeve_base::{SystemClock, World};
 use keyreeve_http::front::Front;
 use keyreeve_http::limits::Limits;
 use keyreeve_http::origin::{ForwardedBy, TrustedProxies};
-use keyreeve_http::serve::serve_with;
+use keyreeve_http::serve::{Site, serve_with};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -42,13 +41,13 @@ pub fn front(public_url: &str) -> Front {
 }
 
 /// Asks the router as if the request came from `peer`.
-pub async fn ask_from(router: &Router, peer: &str, mut request: Request<Body>) -> Response {
+pub async fn ask_from(router: &impl Site, peer: &str, mut request: Request<Body>) -> Response {
     let peer: SocketAddr = peer.parse().unwrap();
     request.extensions_mut().insert(ConnectInfo(peer));
     router.clone().oneshot(request).await.unwrap()
 }
 
-pub async fn ask(router: &Router, request: Request<Body>) -> Response {
+pub async fn ask(router: &impl Site, request: Request<Body>) -> Response {
     ask_from(router, "192.0.2.1:4711", request).await
 }
 
@@ -67,7 +66,7 @@ pub struct Served {
     pub ended: JoinHandle<()>,
 }
 
-pub async fn served(router: Router, limits: Limits) -> Served {
+pub async fn served(router: impl Site, limits: Limits) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();

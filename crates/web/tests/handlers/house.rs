@@ -1,14 +1,13 @@
 //! A house to test in: the rooms over a store of its own, this door's router, and browsers that keep cookies.
 
 use crate::pages::dom::{Element, Page};
-use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
 use keyreeve_crypto::seal::MasterKey;
 use keyreeve_crypto::{Secret, base64url, sha256};
-use keyreeve_http::front::Front;
+use keyreeve_http::front::{Front, Fronted};
 use keyreeve_http::origin::TrustedProxies;
 use keyreeve_identity::{
     Cause, Credential, Identity, IdentityOptions, NewTenant, NewUser, Profile, Tenant, TenantSettings, User,
@@ -31,7 +30,7 @@ pub struct House {
     pub identity: Identity,
     pub tenant: Arc<Tenant>,
     pub ada: Arc<User>,
-    router: Router,
+    router: Fronted,
     pub test: TestStore,
 }
 
