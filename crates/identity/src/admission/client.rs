@@ -24,6 +24,20 @@ const MAX_LOGGED: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CounterKey([u8; 32]);
 
+/// What every secret that this server gives out begins with, before two letters that say which kind it is.
+const SECRET_PREFIX: &str = "kr_";
+/// How much of such a text is kept: enough to see what was mistaken for a name.
+const SECRET_KIND: usize = 6;
+
+/// The name that a client gave itself as the audit log keeps it: cut, on one line, and without the secret that was put
+/// into the wrong field (AC-61).
+fn logged(client_key: &str) -> String {
+    if client_key.starts_with(SECRET_PREFIX) {
+        return client_key.chars().take(SECRET_KIND).chain(['…']).collect();
+    }
+    client_key.chars().take(MAX_LOGGED).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 impl FromStr for CounterKey {
     type Err = ();
 
@@ -122,7 +136,7 @@ impl Admission<'_> {
             identity: self.0.clone(),
             tenant,
             machine,
-            client_key: key.chars().take(MAX_LOGGED).collect(),
+            client_key: logged(key),
             origin: origin.clone(),
             policy: self.tenant(tenant).await?.settings.throttle.clone(),
             counters,

@@ -6,13 +6,18 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+/// The driver of PostgreSQL tells the parameters of every statement at its lower levels: hashes of passwords, digests of
+/// tokens, sealed keys. No filter gets it to.
+const NEVER_LOGGED: &str = "tokio_postgres=info";
+
 /// Installs the output. A process has one; where it has one already (tests), that stays.
 ///
 /// # Errors
 /// When `filter` is not a filter.
 pub(super) fn install(config: &Config, filter: &str) -> Result<(), Failure> {
-    let filter =
-        EnvFilter::builder().parse(filter).map_err(|error| Failure::usage(format!("log {error}")))?;
+    let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("log {error}"));
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| wrong(&error))?;
+    let filter = filter.add_directive(NEVER_LOGGED.parse().map_err(|error| wrong(&error))?);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
