@@ -10,6 +10,7 @@ use keyreeve_testkit::{Database, Engine};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -24,7 +25,9 @@ pub struct Program {
     base: tempfile::TempDir,
     environment: Vec<(String, String)>,
     /// Kept for as long as the installation lives.
-    _database: Option<Database>,
+    database: Option<Database>,
+    /// What `init` printed.
+    pub made: Value,
 }
 
 impl Program {
@@ -49,9 +52,25 @@ impl Program {
         if let Some(Location::Postgres(url)) = database.as_ref().map(Database::location) {
             environment.push(("KEYREEVE_DATABASE_URL".to_owned(), url));
         }
-        let program = Self { base, environment, _database: database };
-        program.run(&["init", "--json"], "");
+        let mut program = Self { base, environment, database, made: Value::Null };
+        program.made = program.run(&["init", "--json"], "");
         program
+    }
+
+    /// Changes a setting, by the name of its environment variable.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.base.path().join("data")
+    }
+
+    /// The PostgreSQL database, where it is one.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
     }
 
     /// Runs a command to its end and reads what it printed.

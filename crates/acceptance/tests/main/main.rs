@@ -1,0 +1,26 @@
+//! The real server, from the outside.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test that does not get what it needs must fail, loudly"
+)]
+
+mod abuse;
+mod bad_input;
+mod basic_op;
+mod discovery;
+mod front_channel;
+mod kill;
+mod logout;
+mod main_job;
+mod program;
+mod routes;
+mod secrets_in_output;
+mod sessions;
+mod token_endpoint;
+mod token_use;

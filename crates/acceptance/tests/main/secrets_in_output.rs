@@ -1,0 +1,450 @@
+//! Secrets go through every door while the program logs all that it can, and are then looked for wherever something is
+//! written: the log, the metrics, error answers, what commands print, and every byte of the database (AC-61, AC-76).
+
+use crate::program::wire::{Answer, Client, Wire};
+use crate::program::{Program, Running};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use keyreeve_acceptance::build::ASSERTION_TYPE;
+use keyreeve_acceptance::{Page, VERIFIER, challenge_of};
+use keyreeve_crypto::jws::{Header, sign_compact};
+use keyreeve_crypto::sign::{Algorithm, SigningKey};
+use keyreeve_testkit::{Engine, on_both_engines};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const CALLBACK: &str = "https://app.example/cb";
+const USER: &str = "canary-user";
+const PASSWORD: &str = "Canary-plover-anchor-41";
+const NEW_PASSWORD: &str = "Canary-heron-lantern-42";
+const CHOSEN_PASSWORD: &str = "Canary-dipper-ferry-43";
+const WRONG_PASSWORD: &str = "Canary-wrong-guess-44";
+const WRONG_SECRET: &str = "canary-wrong-client-secret-45";
+const WRONG_TOKEN: &str = "kr_rt_canary-wrong-token-46";
+
+/// What a page carries on to the next one: it comes back to the browser that sent it, and goes nowhere else.
+const CARRIED: [&str; 3] = ["a sealed request", "a form's token", "a ticket"];
+
+/// What must be found nowhere, and where something was written.
+#[derive(Default)]
+struct Search {
+    secrets: Vec<(&'static str, String)>,
+    places: Vec<(String, Vec<u8>)>,
+}
+
+impl Search {
+    fn secret(&mut self, what: &'static str, text: &str) {
+        assert!(text.len() >= 12, "{what} is too short to be looked for: {text}");
+        self.secrets.push((what, text.to_owned()));
+    }
+
+    fn place(&mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+        self.places.push((name.into(), bytes.into()));
+    }
+
+    /// Notes an answer if it is an error.
+    fn noted(&mut self, what: &'static str, answer: Answer) -> Answer {
+        if answer.status.is_client_error() {
+            self.place(format!("the answer to {what}"), format!("{answer:?}"));
+        }
+        answer
+    }
+
+    fn run(&self) {
+        assert!(self.secrets.len() > 20 && self.places.len() > 12);
+        for (place, bytes) in &self.places {
+            let carried = |what: &&str| place.starts_with("the answer to") && CARRIED.contains(what);
+            for (what, secret) in self.secrets.iter().filter(|(what, _)| !carried(what)) {
+                for (form, needle) in forms(secret) {
+                    let at = find(bytes, &needle);
+                    let around = at.map(|at| {
+                        bytes[at.saturating_sub(200)..(at + 100).min(bytes.len())].escape_ascii().to_string()
+                    });
+                    assert!(at.is_none(), "{what} is in {place} ({form}):\n{}", around.unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    let (first, rest) = needle.split_first()?;
+    let mut from = 0;
+    while let Some(at) = bytes.get(from..)?.iter().position(|byte| byte == first) {
+        let start = from + at;
+        if bytes[start + 1..].starts_with(rest) {
+            return Some(start);
+        }
+        from = start + 1;
+    }
+    None
+}
+
+/// The shapes in which a text may have been written.
+fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let hex = |upper: bool| {
+        secret
+            .bytes()
+            .map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") })
+            .collect::<String>()
+    };
+    let numbers: Vec<String> = secret.bytes().map(|byte| byte.to_string()).collect();
+    let escaped: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    // Without the last characters, which depend on what follows.
+    let encoded = |text: String| text[..text.len() - 2].as_bytes().to_vec();
+    vec![
+        ("as it is", secret.as_bytes().to_vec()),
+        ("percent-encoded", escaped.into_bytes()),
+        ("in hexadecimal", hex(false).into_bytes()),
+        ("in hexadecimal", hex(true).into_bytes()),
+        ("in base64", encoded(STANDARD_NO_PAD.encode(secret))),
+        ("in base64url", encoded(URL_SAFE_NO_PAD.encode(secret))),
+        ("as a list of bytes", numbers.join(", ").into_bytes()),
+    ]
+}
+
+#[test]
+fn the_search_finds_a_secret_in_every_shape() {
+    for (form, needle) in forms(PASSWORD) {
+        assert!(
+            find(&[b"before ".to_vec(), needle, b" after".to_vec()].concat(), &forms(PASSWORD)[0].1)
+                .is_some()
+                == (form == "as it is" || form == "percent-encoded")
+        );
+    }
+    let text = format!("x{}y", STANDARD_NO_PAD.encode(format!("{PASSWORD}:more")));
+    assert!(forms(PASSWORD).iter().any(|(_, needle)| find(text.as_bytes(), needle).is_some()));
+    let bytes = format!("{:?}", PASSWORD.as_bytes());
+    assert!(forms(PASSWORD).iter().any(|(_, needle)| find(bytes.as_bytes(), needle).is_some()));
+    assert!(find(b"nothing of the kind", PASSWORD.as_bytes()).is_none());
+}
+
+on_both_engines! {
+    async fn ac_61_ac_76_no_secret_is_written_anywhere(engine: Engine) {
+        let mut search = Search::default();
+        let mut program = Program::new(engine).await;
+        program.set("KEYREEVE_LOG", "trace");
+        for field in [&program.made["admin"]["password"], &program.made["client"]["client_secret"]] {
+            search.secret("what init printed", field.as_str().unwrap());
+        }
+        let key = std::fs::read_to_string(program.data().join("master.key")).unwrap();
+        search.secret("the master key", key.trim());
+        let cast = Cast::make(&program, &mut search);
+        let server = program.serve();
+        people(&server, &cast, &mut search).await;
+        clients(&server, &cast, &mut search).await;
+        let mut wire = Wire::open(server.address).await.unwrap();
+        let metrics = wire.get("/metrics", "").await.unwrap().expect(200).body;
+        assert!(metrics.contains("keyreeve_http_requests_total"));
+        search.place("the metrics", metrics);
+        for command in [
+            &["user", "show", USER, "--json"][..], &["user", "list", "--json"], &["user", "sessions", USER, "--json"],
+            &["client", "list", "--json"], &["client", "show", "portal", "--json"], &["audit", "list", "--limit", "1000", "--json"],
+            &["config", "show", "--json"], &["tenant", "policy", "default", "--json"], &["key", "list", "--json"], &["doctor", "--json"],
+        ] {
+            search.place(format!("what {command:?} prints"), program.run(command, "").to_string());
+        }
+        let log = server.log();
+        server.kill();
+        assert!(log.contains("\"serving\""), "the log was not seen:\n{log}");
+        assert!(!log.contains("$argon2id$"), "a password's hash is in the log");
+        search.place("the log", log);
+        stored(&program, engine, &mut search).await;
+        search.run();
+    }
+}
+
+/// Everything that the database holds.
+async fn stored(program: &Program, engine: Engine, search: &mut Search) {
+    let before = search.places.len();
+    if let Some(database) = program.database() {
+        let client = database.client().await;
+        let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
+        for table in client.query(tables, &[]).await.unwrap() {
+            let name: String = table.get(0);
+            let rows = client.query(&format!("SELECT row::text FROM \"{name}\" row"), &[]).await.unwrap();
+            let text: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+            search.place(format!("the table {name}"), text.join("\n"));
+        }
+    }
+    for entry in std::fs::read_dir(program.data()).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_file() && name != "master.key" {
+            search.place(format!("the file {name}"), std::fs::read(entry.path()).unwrap());
+        }
+    }
+    let found = search.places[before..].iter().any(|(_, bytes)| find(bytes, USER.as_bytes()).is_some());
+    assert!(found, "{engine}: the search does not see what is stored");
+}
+
+struct Cast {
+    portal: Client,
+    keyed: String,
+    key: SigningKey,
+}
+
+impl Cast {
+    fn make(program: &Program, search: &mut Search) -> Self {
+        for name in [USER, "newcomer"] {
+            let mut arguments = vec!["user", "create", "--username", name, "--password-stdin", "--json"];
+            if name != USER {
+                arguments.push("--must-change-password");
+            }
+            program.run(&arguments, PASSWORD);
+        }
+        program.run(&["tenant", "policy", "default", "--set", "tokens.password_grant=true", "--json"], "");
+        let grants = ["authorization_code", "refresh_token", "password", "client_credentials"];
+        let grants = grants.iter().flat_map(|grant| ["--grant-type", grant]);
+        let create = [
+            "client",
+            "create",
+            "--json",
+            "--name",
+            "Portal",
+            "--client-id",
+            "portal",
+            "--redirect-uri",
+            CALLBACK,
+        ];
+        let made = program.run(&create.into_iter().chain(grants).collect::<Vec<_>>(), "");
+        let portal =
+            Client { id: "portal".to_owned(), secret: made["client_secret"].as_str().unwrap().to_owned() };
+        let more = program.run(&["client", "add-secret", "portal", "--json"], "");
+        let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+        let file = program.data().join("..").join("keys.json");
+        std::fs::write(&file, json!({"keys": [key.public_jwk()]}).to_string()).unwrap();
+        let create = [
+            "client",
+            "create",
+            "--json",
+            "--name",
+            "Keyed",
+            "--auth-method",
+            "private_key_jwt",
+            "--grant-type",
+            "client_credentials",
+            "--jwks-file",
+        ];
+        let keyed = program.run(&[&create[..], &[path(&file)]].concat(), "")["client_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        search.secret("a client's secret", &portal.secret);
+        search.secret("a client's second secret", more["client_secret"].as_str().unwrap());
+        for (what, secret) in [
+            ("a password", PASSWORD),
+            ("a new password", NEW_PASSWORD),
+            ("a chosen password", CHOSEN_PASSWORD),
+            ("a wrong password", WRONG_PASSWORD),
+            ("a wrong secret", WRONG_SECRET),
+            ("a wrong token", WRONG_TOKEN),
+            ("a code verifier", VERIFIER),
+        ] {
+            search.secret(what, secret);
+        }
+        Self { portal, keyed, key }
+    }
+
+    fn assertion(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let issuer = crate::program::PUBLIC_URL;
+        let claims: Value = json!({"iss": self.keyed, "sub": self.keyed, "aud": issuer, "exp": now + 60, "jti": "canary-jti"});
+        sign_compact(&self.key, &Header::of_type("JWT"), &claims).unwrap()
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A person's way: wrong and right passwords, consent, a changed password, a chosen one.
+async fn people(server: &Running, cast: &Cast, search: &mut Search) {
+    let mut wire = Wire::open(server.address).await.unwrap();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([
+            ("client_id", "portal"),
+            ("response_type", "code"),
+            ("scope", "openid"),
+            ("redirect_uri", CALLBACK),
+            ("state", "s"),
+            ("code_challenge", &challenge_of(VERIFIER)),
+            ("code_challenge_method", "S256"),
+        ])
+        .finish();
+    let begun = wire.get(&format!("/authorize?{query}"), "").await.unwrap().expect(303);
+    let browser = begun.cookie("browser");
+    let sign_in = own_path(&begun);
+    search.secret("a sealed request", sign_in.split_once('=').unwrap().1);
+    let page = wire.get(&sign_in, &browser).await.unwrap().expect(200);
+    let form = fields(&page, "/signin");
+    search.secret("a form's token", &value(&form, "csrf"));
+    let wrong = wire
+        .post("/signin", &browser, &with(&form, &[("username", USER), ("password", WRONG_PASSWORD)]))
+        .await
+        .unwrap();
+    search.noted("a wrong password", wrong.expect(401));
+    // A password in the wrong field.
+    let slip = wire
+        .post("/signin", &browser, &with(&form, &[("username", WRONG_PASSWORD), ("password", "x")]))
+        .await
+        .unwrap();
+    assert_eq!(slip.status, 401);
+    let stale = wire.post("/signin", &browser, &[("csrf", "x"), ("password", PASSWORD)]).await.unwrap();
+    search.noted("a stale form", stale.expect(400));
+    let done = wire
+        .post("/signin", &browser, &with(&form, &[("username", USER), ("password", PASSWORD)]))
+        .await
+        .unwrap()
+        .expect(303);
+    let (session, device) = (done.cookie("session"), done.cookie("device"));
+    for cookie in [&browser, &session, &device] {
+        search.secret("a cookie", cookie.split_once('=').unwrap().1);
+    }
+    let cookies = format!("{browser}; {session}; {device}");
+    let resumed = wire.get(&own_path(&done), &cookies).await.unwrap().expect(303);
+    let page = wire.get(&own_path(&resumed), &cookies).await.unwrap().expect(200);
+    let form = fields(&page, "/consent");
+    let allowed =
+        wire.post("/consent", &cookies, &with(&form, &[("decision", "allow")])).await.unwrap().expect(303);
+    let location = url::Url::parse(allowed.location.as_deref().unwrap()).unwrap();
+    let code = location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    search.secret("a code", &code);
+    redeem(&mut wire, cast, &code, search).await;
+
+    let page = wire.get("/password", &cookies).await.unwrap().expect(200);
+    let form = fields(&page, "/password");
+    let change = |current| {
+        [("current_password", current), ("new_password", NEW_PASSWORD), ("repeat_password", NEW_PASSWORD)]
+    };
+    let wrong = wire.post("/password", &cookies, &with(&form, &change(WRONG_PASSWORD))).await.unwrap();
+    search.noted("a wrong current password", wrong.expect(400));
+    wire.post("/password", &cookies, &with(&form, &change(PASSWORD))).await.unwrap().expect(303);
+
+    let page = wire.get("/signin", &browser).await.unwrap().expect(200);
+    let form = fields(&page, "/signin");
+    let forced = wire
+        .post("/signin", &browser, &with(&form, &[("username", "newcomer"), ("password", PASSWORD)]))
+        .await
+        .unwrap()
+        .expect(200);
+    let form = fields(&forced, "/password");
+    search.secret("a ticket", &value(&form, "ticket"));
+    let short = wire
+        .post("/password", &browser, &with(&form, &[("new_password", "short"), ("repeat_password", "short")]))
+        .await
+        .unwrap();
+    search.noted("a password that is too short", short.expect(400));
+    let choose = [("new_password", CHOSEN_PASSWORD), ("repeat_password", CHOSEN_PASSWORD)];
+    let done = wire.post("/password", &browser, &with(&form, &choose)).await.unwrap().expect(303);
+    search.secret("a cookie", done.cookie("session").split_once('=').unwrap().1);
+}
+
+/// Redeems a code, and uses and misuses what came of it.
+async fn redeem(wire: &mut Wire, cast: &Cast, code: &str, search: &mut Search) {
+    let form = |verifier| {
+        [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", verifier),
+        ]
+    };
+    let tokens = wire.call("/token", &cast.portal, &form(VERIFIER)).await.unwrap().expect(200);
+    for name in ["access_token", "id_token", "refresh_token"] {
+        search.secret("a token", &tokens.text(name));
+    }
+    // The signature alone is as good as the token to whoever knows the rest.
+    search.secret("a signature", tokens.text("access_token").rsplit('.').next().unwrap());
+    let refresh = tokens.text("refresh_token");
+    let rotated = wire
+        .call("/token", &cast.portal, &[("grant_type", "refresh_token"), ("refresh_token", &refresh)])
+        .await
+        .unwrap()
+        .expect(200);
+    search.secret("a rotated token", &rotated.text("refresh_token"));
+    let access = rotated.text("access_token");
+    search.secret("a token", &access);
+    wire.post("/userinfo", "", &[("access_token", &access)]).await.unwrap().expect(200);
+    let asked = wire.get(&format!("/userinfo?access_token={access}"), "").await.unwrap();
+    search.noted("a token in a query", asked.expect(400));
+    wire.call("/introspect", &cast.portal, &[("token", &access)]).await.unwrap().expect(200);
+    wire.call("/revoke", &cast.portal, &[("token", &access)]).await.unwrap().expect(200);
+    let gone = wire.post("/userinfo", "", &[("access_token", &access)]).await.unwrap();
+    search.noted("a revoked token", gone.expect(401));
+    let again = wire.call("/token", &cast.portal, &form(VERIFIER)).await.unwrap();
+    search.noted("a code that is used again", again.expect(400));
+    let again = wire
+        .call("/token", &cast.portal, &[("grant_type", "refresh_token"), ("refresh_token", &refresh)])
+        .await
+        .unwrap();
+    search.noted("a refresh token that is used again", again.expect(400));
+    let bye = wire
+        .get(
+            &format!("/end-session?id_token_hint={}&post_logout_redirect_uri=x", tokens.text("id_token")),
+            "",
+        )
+        .await
+        .unwrap();
+    search.noted("a sign-out that leads nowhere", bye.expect(400));
+}
+
+/// What clients send, right and wrong.
+async fn clients(server: &Running, cast: &Cast, search: &mut Search) {
+    let mut wire = Wire::open(server.address).await.unwrap();
+    let impostor = Client { id: "portal".to_owned(), secret: WRONG_SECRET.to_owned() };
+    let own = [("grant_type", "client_credentials")];
+    let wrong = wire.call("/token", &impostor, &own).await.unwrap();
+    search.noted("a wrong secret", wrong.expect(401));
+    let in_form = [own[0], ("client_id", "portal"), ("client_secret", &cast.portal.secret)];
+    let other = wire.post("/token", "", &in_form).await.unwrap();
+    search.noted("a secret that is sent in another way", other.expect(401));
+    let twice = [own[0], ("client_secret", WRONG_SECRET), ("client_secret", &cast.portal.secret)];
+    let twice = wire.post("/token", "", &twice).await.unwrap();
+    search.noted("a secret that is sent twice", twice.expect(400));
+    let misread = Client { id: "portal".to_owned(), secret: format!("{WRONG_SECRET}%zz") };
+    let misread = wire.call("/token", &misread, &own).await.unwrap();
+    search.noted("a secret that cannot be read", misread.expect(401));
+    // A secret in the place of a name.
+    let swapped = Client { id: cast.portal.secret.clone(), secret: "portal".to_owned() };
+    let swapped = wire.call("/token", &swapped, &own).await.unwrap();
+    assert_eq!(swapped.status, 401);
+    for token in [WRONG_TOKEN, "kr_ac_x"] {
+        let unknown = wire
+            .call("/token", &cast.portal, &[("grant_type", "refresh_token"), ("refresh_token", token)])
+            .await
+            .unwrap();
+        search.noted("an unknown token", unknown.expect(400));
+    }
+    let assertion = cast.assertion();
+    search.secret("an assertion", &assertion);
+    let keyed = [own[0], ("client_assertion_type", ASSERTION_TYPE), ("client_assertion", &assertion)];
+    wire.post("/token", "", &keyed).await.unwrap().expect(200);
+    let replayed = wire.post("/token", "", &keyed).await.unwrap();
+    search.noted("an assertion that is used again", replayed.expect(401));
+    let grant = |password| [("grant_type", "password"), ("username", USER), ("password", password)];
+    let wrong = wire.call("/token", &cast.portal, &grant(WRONG_PASSWORD)).await.unwrap();
+    search.noted("a wrong password", wrong.expect(400));
+    let right = wire.call("/token", &cast.portal, &grant(NEW_PASSWORD)).await.unwrap().expect(200);
+    search.secret("a token", &right.text("access_token"));
+}
+
+/// The path in a redirect to this server.
+fn own_path(answer: &Answer) -> String {
+    let location = answer.location.as_deref().unwrap();
+    location.strip_prefix(crate::program::PUBLIC_URL).unwrap_or_else(|| panic!("{location}")).to_owned()
+}
+
+/// The fields of a form of a page.
+fn fields(answer: &Answer, action: &str) -> Vec<(String, String)> {
+    let form = Page::parse(&answer.body).form(action);
+    form.fields.into_iter().filter(|(name, _)| !name.contains("password") && name != "username").collect()
+}
+
+fn value(fields: &[(String, String)], name: &str) -> String {
+    fields.iter().find(|(known, _)| known == name).unwrap().1.clone()
+}
+
+fn with<'a>(fields: &'a [(String, String)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied()).collect()
+}
