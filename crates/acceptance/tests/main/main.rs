@@ -10,8 +10,6 @@
     reason = "a test that does not get what it needs must fail, loudly"
 )]
 
-mod abuse;
-mod bad_input;
 mod basic_op;
 mod discovery;
 mod front_channel;
@@ -20,7 +18,6 @@ mod logout;
 mod main_job;
 mod program;
 mod routes;
-mod secrets_in_output;
 mod sessions;
 mod token_endpoint;
 mod token_use;
