@@ -10,6 +10,8 @@
     reason = "a test that does not get what it needs must fail, loudly"
 )]
 
+mod abuse;
+mod bad_input;
 mod basic_op;
 mod discovery;
 mod front_channel;
@@ -18,6 +20,7 @@ mod logout;
 mod main_job;
 mod program;
 mod routes;
+mod secrets_in_output;
 mod sessions;
 mod token_endpoint;
 mod token_use;
