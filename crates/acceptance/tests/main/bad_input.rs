@@ -145,8 +145,11 @@ async fn walk(address: SocketAddr, spec: &RouteSpec, keys: &Keys) -> usize {
     count
 }
 
+/// Method, path, and parameters.
+type Sound = (&'static str, &'static str, Vec<(&'static str, String)>);
+
 /// Sound requests, and where they go; each of their parameters is then replaced by every bad value.
-fn sound(keys: &Keys) -> Vec<(&'static str, &'static str, Vec<(&'static str, String)>)> {
+fn sound(keys: &Keys) -> Vec<Sound> {
     let text = |pairs: &[(&'static str, &str)]| {
         pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>()
     };

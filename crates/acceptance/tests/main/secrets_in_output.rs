@@ -7,12 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use keyreeve_acceptance::build::ASSERTION_TYPE;
 use keyreeve_acceptance::{Page, VERIFIER, challenge_of};
+use keyreeve_base::{Clock as _, SystemClock};
 use keyreeve_crypto::jws::{Header, sign_compact};
 use keyreeve_crypto::sign::{Algorithm, SigningKey};
 use keyreeve_testkit::{Engine, on_both_engines};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const CALLBACK: &str = "https://app.example/cb";
 const USER: &str = "canary-user";
@@ -92,7 +92,7 @@ fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
     let numbers: Vec<String> = secret.bytes().map(|byte| byte.to_string()).collect();
     let escaped: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     // Without the last characters, which depend on what follows.
-    let encoded = |text: String| text[..text.len() - 2].as_bytes().to_vec();
+    let encoded = |text: String| text.as_bytes()[..text.len() - 2].to_vec();
     vec![
         ("as it is", secret.as_bytes().to_vec()),
         ("percent-encoded", escaped.into_bytes()),
@@ -247,7 +247,7 @@ impl Cast {
     }
 
     fn assertion(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = SystemClock.now().seconds();
         let issuer = crate::program::PUBLIC_URL;
         let claims: Value = json!({"iss": self.keyed, "sub": self.keyed, "aud": issuer, "exp": now + 60, "jti": "canary-jti"});
         sign_compact(&self.key, &Header::of_type("JWT"), &claims).unwrap()
