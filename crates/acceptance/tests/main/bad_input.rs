@@ -243,7 +243,9 @@ on_a_server! {
         let (address, mut specs) = (server.address(), server.app().route_specs());
         let (mut running, mut requests) = (JoinSet::new(), 0);
         while !specs.is_empty() || !running.is_empty() {
-            while running.len() < AT_ONCE && let Some(spec) = specs.pop() {
+            while running.len() < AT_ONCE
+                && let Some(spec) = specs.pop()
+            {
                 let keys = if spec.path.starts_with("/t/") { Arc::clone(&there) } else { Arc::clone(&here) };
                 running.spawn(async move { walk(address, &spec, &keys).await });
             }
@@ -283,19 +285,34 @@ on_a_server! {
 
     async fn random_bytes_are_answered_too(server: &Server) {
         let keys = Keys::of(server).await;
-        let specs: Vec<RouteSpec> = server.app().route_specs().into_iter().filter(|spec| !spec.path.starts_with("/t/")).collect();
+        let specs: Vec<RouteSpec> =
+            server.app().route_specs().into_iter().filter(|spec| !spec.path.starts_with("/t/")).collect();
         let (address, runtime) = (server.address(), tokio::runtime::Handle::current());
         let bytes = |most| prop::collection::vec(any::<u8>(), 0..most);
         // What could be text is tried more often than what cannot.
-        let formlike = || proptest::string::bytes_regex("([a-z_]{1,12}=(%[0-9a-fA-F]{0,2}|[ -~]|\\PC){0,20}&?){0,6}").unwrap();
-        let input = (any::<prop::sample::Index>(), any::<bool>(), prop_oneof![bytes(80), formlike()], prop_oneof![bytes(300), formlike()], bytes(60));
+        let formlike = || {
+            proptest::string::bytes_regex("([a-z_]{1,12}=(%[0-9a-fA-F]{0,2}|[ -~]|\\PC){0,20}&?){0,6}")
+                .unwrap()
+        };
+        let input = (
+            any::<prop::sample::Index>(),
+            any::<bool>(),
+            prop_oneof![bytes(80), formlike()],
+            prop_oneof![bytes(300), formlike()],
+            bytes(60),
+        );
         let config = Config { cases: RANDOM, failure_persistence: None, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
         let run = runner.run(&input, |(route, unlocked, query, body, cookie)| {
             let spec = route.get(&specs);
-            let request = Request::new(spec.method.as_str(), path_of(spec, &keys).as_bytes()).query(&visible(query));
+            let request =
+                Request::new(spec.method.as_str(), path_of(spec, &keys).as_bytes()).query(&visible(query));
             let request = request.header("cookie", in_header(cookie));
-            let request = if spec.method == "POST" { request.body("application/x-www-form-urlencoded", body) } else { request };
+            let request = if spec.method == "POST" {
+                request.body("application/x-www-form-urlencoded", body)
+            } else {
+                request
+            };
             let request = if unlocked { keys.unlock(spec.guard, request) } else { request };
             let reply = runtime_block(&runtime, exchange(address, &request));
             check(spec, &request, &reply);

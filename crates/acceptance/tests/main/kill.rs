@@ -41,7 +41,8 @@ on_both_engines! {
             let server = program.serve();
             settle(&server, &cast, &ledger).await;
             let load = start_load(&server, &cast, &ledger, seed ^ kill as u64).await;
-            tokio::time::sleep(Duration::from_millis(SHORTEST_MS + dice.roll(LONGEST_MS - SHORTEST_MS))).await;
+            tokio::time::sleep(Duration::from_millis(SHORTEST_MS + dice.roll(LONGEST_MS - SHORTEST_MS)))
+                .await;
             server.kill();
             load.join_all().await;
         }

@@ -139,9 +139,16 @@ on_both_engines! {
         assert!(metrics.contains("keyreeve_http_requests_total"));
         search.place("the metrics", metrics);
         for command in [
-            &["user", "show", USER, "--json"][..], &["user", "list", "--json"], &["user", "sessions", USER, "--json"],
-            &["client", "list", "--json"], &["client", "show", "portal", "--json"], &["audit", "list", "--limit", "1000", "--json"],
-            &["config", "show", "--json"], &["tenant", "policy", "default", "--json"], &["key", "list", "--json"], &["doctor", "--json"],
+            &["user", "show", USER, "--json"][..],
+            &["user", "list", "--json"],
+            &["user", "sessions", USER, "--json"],
+            &["client", "list", "--json"],
+            &["client", "show", "portal", "--json"],
+            &["audit", "list", "--limit", "1000", "--json"],
+            &["config", "show", "--json"],
+            &["tenant", "policy", "default", "--json"],
+            &["key", "list", "--json"],
+            &["doctor", "--json"],
         ] {
             search.place(format!("what {command:?} prints"), program.run(command, "").to_string());
         }

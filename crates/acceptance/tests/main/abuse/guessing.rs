@@ -48,18 +48,32 @@ on_a_server! {
                 ("x-host", "evil.test"),
             ] {
                 let browser = stage.mount.browser();
-                let ask = async |path: &str| browser.get(path).with(|call| call.set_header(name, value)).send().await;
+                let ask = async |path: &str| {
+                    browser.get(path).with(|call| call.set_header(name, value)).send().await
+                };
                 for path in ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {
                     let document = ask(path).await.expect(200);
                     assert!(!document.text().contains("evil.test"), "{document}");
-                    let urls = document.json().as_object().unwrap().values().filter_map(|value| value.as_str().map(str::to_owned))
-                        .filter(|text| text.contains("://")).collect::<Vec<_>>();
+                    let urls = document
+                        .json()
+                        .as_object()
+                        .unwrap()
+                        .values()
+                        .filter_map(|value| value.as_str().map(str::to_owned))
+                        .filter(|text| text.contains("://"))
+                        .collect::<Vec<_>>();
                     assert!(urls.len() > 5 && urls.iter().all(|url| url.starts_with(&base)), "{urls:?}");
                 }
                 let begun = ask(&stage.flow().path()).await;
-                assert!(begun.location().starts_with(&format!("{base}{}/signin", stage.mount.prefix())), "{begun}");
+                assert!(
+                    begun.location().starts_with(&format!("{base}{}/signin", stage.mount.prefix())),
+                    "{begun}"
+                );
                 let page = ask("/signin").await.expect(200);
-                assert!(!page.text().contains("evil") && page.page().forms[0].action.starts_with('/'), "{page}");
+                assert!(
+                    !page.text().contains("evil") && page.page().forms[0].action.starts_with('/'),
+                    "{page}"
+                );
                 let away = ask("/account").await;
                 assert!(away.location().starts_with(&base), "{away}");
                 // Issued tokens name the issuer that is configured.
@@ -67,7 +81,13 @@ on_a_server! {
                 assert_eq!(callback.get("iss"), Some(&*stage.mount.issuer()));
                 let redemption = stage.flow();
                 let form = redemption.redemption(callback.code());
-                let answer = stage.mount.post_as(portal, "/token", &form).set_header(name, value).send().await.expect(200);
+                let answer = stage
+                    .mount
+                    .post_as(portal, "/token", &form)
+                    .set_header(name, value)
+                    .send()
+                    .await
+                    .expect(200);
                 let access = answer.json()["access_token"].as_str().unwrap().to_owned();
                 assert_eq!(keyreeve_acceptance::jwt::decode(&access).text("iss"), stage.mount.issuer());
             }
@@ -82,16 +102,29 @@ on_a_server! {
             mount.user("locked").create().await.change(StateChange::Lock).await;
             mount.user("archived").create().await.change(StateChange::Archive).await;
             let attempts = [
-                ("ada", "not-the-password"), ("nobody", PASSWORD), ("nobody", "x"), ("disabled", PASSWORD),
-                ("disabled", "x"), ("locked", PASSWORD), ("locked", "x"), ("archived", PASSWORD),
-                ("not a name \u{200b}", "x"), ("' OR 1=1 --", "x"), ("ada@example.org", "x"),
+                ("ada", "not-the-password"),
+                ("nobody", PASSWORD),
+                ("nobody", "x"),
+                ("disabled", PASSWORD),
+                ("disabled", "x"),
+                ("locked", PASSWORD),
+                ("locked", "x"),
+                ("archived", PASSWORD),
+                ("not a name \u{200b}", "x"),
+                ("' OR 1=1 --", "x"),
+                ("ada@example.org", "x"),
             ];
             let mut pages = Vec::new();
             let mut grants = Vec::new();
             for (number, (name, password)) in attempts.into_iter().enumerate() {
                 let from = format!("127.0.1.{number}");
                 let answer = guess(mount, &from, name, password).await.expect(401);
-                let typed = answer.page().form(&format!("{}/signin", mount.prefix())).get("username").unwrap().to_owned();
+                let typed = answer
+                    .page()
+                    .form(&format!("{}/signin", mount.prefix()))
+                    .get("username")
+                    .unwrap()
+                    .to_owned();
                 let shown = typed.replace('\'', "&#39;");
                 let headers: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
                 pages.push((stripped(&answer, &format!("value=\"{shown}\"")), headers));
@@ -114,14 +147,30 @@ on_a_server! {
         for stage in stages(server).await {
             let disabled = stage.mount.client("disabled").web_app().create().await;
             disabled.set(|settings| settings.enabled = false).await;
-            let keyed = stage.mount.client("keyed").private_key(keyreeve_crypto::sign::Algorithm::EdDsa).service().create().await;
+            let keyed = stage
+                .mount
+                .client("keyed")
+                .private_key(keyreeve_crypto::sign::Algorithm::EdDsa)
+                .service()
+                .create()
+                .await;
             assert!(!keyed.client_id.is_empty());
             for path in ["/token", "/introspect", "/revoke"] {
                 let mut answers = Vec::new();
-                for (name, secret) in [("portal", "wrong"), ("nobody", "wrong"), ("disabled", disabled.secret()), ("keyed", "wrong"), ("", "x")] {
+                for (name, secret) in [
+                    ("portal", "wrong"),
+                    ("nobody", "wrong"),
+                    ("disabled", disabled.secret()),
+                    ("keyed", "wrong"),
+                    ("", "x"),
+                ] {
                     let form = [("grant_type", "client_credentials"), ("token", "x")];
                     let answer = stage.mount.post(path).basic(name, secret).form(&form).send().await;
-                    answers.push((answer.status, answer.text().to_owned(), answer.header("www-authenticate").map(str::to_owned)));
+                    answers.push((
+                        answer.status,
+                        answer.text().to_owned(),
+                        answer.header("www-authenticate").map(str::to_owned),
+                    ));
                 }
                 answers.dedup();
                 assert_eq!(answers.len(), 1, "{answers:#?}");
@@ -137,7 +186,10 @@ on_a_server! {
                     guess(&stage.mount, from, name, "wrong").await.check(401);
                 }
                 let answer = guess(&stage.mount, from, name, "wrong").await.expect(429);
-                ends.push((stripped(&answer, &format!("value=\"{name}\"")), answer.header("retry-after").map(str::to_owned)));
+                ends.push((
+                    stripped(&answer, &format!("value=\"{name}\"")),
+                    answer.header("retry-after").map(str::to_owned),
+                ));
             }
             assert_eq!(ends[0], ends[1]);
         }
@@ -169,7 +221,12 @@ on_a_server! {
             server.advance(1_000);
             password_grant(mount, &cli, "b-user", PASSWORD).await.check(200);
             assert!(mount.audited("user.password.change").await.is_empty());
-            let throttled = mount.refusals("admission.password").await.into_iter().filter(|reason| reason == "throttled").count();
+            let throttled = mount
+                .refusals("admission.password")
+                .await
+                .into_iter()
+                .filter(|reason| reason == "throttled")
+                .count();
             assert_eq!(throttled, 4);
         }
     }
@@ -179,7 +236,15 @@ on_a_server! {
             let post = stage.mount.client("poster").service().secret_post().create().await;
             let form = [("grant_type", "client_credentials"), ("token", "x")];
             for path in ["/token", "/introspect", "/revoke", "/token", "/introspect"] {
-                stage.mount.post(path).basic("portal", "wrong").form(&form).from("127.0.3.1").send().await.refused(401, "invalid_client");
+                stage
+                    .mount
+                    .post(path)
+                    .basic("portal", "wrong")
+                    .form(&form)
+                    .from("127.0.3.1")
+                    .send()
+                    .await
+                    .refused(401, "invalid_client");
             }
             for path in ["/token", "/introspect", "/revoke"] {
                 let answer = stage.mount.post_as(&stage.portal, path, &form).from("127.0.3.1").send().await;
@@ -187,10 +252,23 @@ on_a_server! {
                 assert!(answer.header("retry-after").is_some(), "{answer}");
             }
             // Nobody can shut the client itself out: it comes from elsewhere.
-            stage.mount.post_as(&stage.portal, "/introspect", &form).from("127.0.3.2").send().await.check(200);
+            stage
+                .mount
+                .post_as(&stage.portal, "/introspect", &form)
+                .from("127.0.3.2")
+                .send()
+                .await
+                .check(200);
             for _ in 0..FREE {
                 let wrong = [("client_id", "poster"), ("client_secret", "wrong"), form[0]];
-                stage.mount.post("/token").form(&wrong).from("127.0.3.3").send().await.refused(401, "invalid_client");
+                stage
+                    .mount
+                    .post("/token")
+                    .form(&wrong)
+                    .from("127.0.3.3")
+                    .send()
+                    .await
+                    .refused(401, "invalid_client");
             }
             stage.mount.post_as(&post, "/token", &form[..1]).from("127.0.3.3").send().await.check(429);
         }
@@ -203,7 +281,9 @@ on_a_server! {
             for spelling in ["\u{e9}milie", "\u{c9}MILIE", "e\u{301}milie", " \u{c9}milie "] {
                 stage.mount.browser().try_sign_in(spelling, "wrong").await.check(401);
             }
-            password_grant(&stage.mount, &cli, "\u{ff45}\u{301}MILIE", "wrong").await.refused(400, "invalid_grant");
+            password_grant(&stage.mount, &cli, "\u{ff45}\u{301}MILIE", "wrong")
+                .await
+                .refused(400, "invalid_grant");
             for spelling in ["\u{e9}milie", "E\u{301}MILIE"] {
                 stage.mount.browser().try_sign_in(spelling, PASSWORD).await.check(429);
             }
@@ -286,7 +366,13 @@ on_a_server! {
             let cli = password_client(&stage.mount).await;
             let browser = stage.mount.browser();
             // As long as a password may be, longer, as long as a field may be, longer.
-            for (bytes, page, grant) in [(1_024, 401, 400), (1_025, 401, 400), (16_000, 401, 400), (17_000, 400, 400), (70_000, 413, 400)] {
+            for (bytes, page, grant) in [
+                (1_024, 401, 400),
+                (1_025, 401, 400),
+                (16_000, 401, 400),
+                (17_000, 400, 400),
+                (70_000, 413, 400),
+            ] {
                 let password = "p".repeat(bytes);
                 browser.try_sign_in("nobody", &password).await.check(page);
                 let answer = password_grant(&stage.mount, &cli, "nobody2", &password).await;
@@ -295,7 +381,11 @@ on_a_server! {
             browser.try_sign_in("ada", "").await.check(400);
             password_grant(&stage.mount, &cli, "ada", "").await.refused(400, "invalid_request");
             let reasons = stage.mount.refusals("admission.password").await;
-            assert_eq!(reasons.iter().filter(|reason| *reason == "password_too_long").count(), 4, "{reasons:?}");
+            assert_eq!(
+                reasons.iter().filter(|reason| *reason == "password_too_long").count(),
+                4,
+                "{reasons:?}"
+            );
         }
     }
 }

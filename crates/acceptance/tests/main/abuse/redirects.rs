@@ -90,25 +90,52 @@ on_a_server! {
             }
             leads_nowhere(&stage.flow().without("redirect_uri").begin(&browser).await);
             assert_eq!(granted(&stage.mount).await, before);
-            assert!(!stage.flow().walk(&browser, "ada").await.code().is_empty(), "the right address still works");
+            assert!(
+                !stage.flow().walk(&browser, "ada").await.code().is_empty(),
+                "the right address still works"
+            );
         }
     }
 
     async fn ac_01_only_a_loopback_addresss_port_may_differ(server: &Server) {
-        let portal = server.client("native").public().redirect("http://127.0.0.1/cb").redirect("http://localhost:5000/cb")
-            .redirect("http://[::1]:7/cb").redirect("https://native.example:8443/cb")
-            .grants(&[GrantType::AuthorizationCode]).scopes("openid").create().await;
+        let portal = server
+            .client("native")
+            .public()
+            .redirect("http://127.0.0.1/cb")
+            .redirect("http://localhost:5000/cb")
+            .redirect("http://[::1]:7/cb")
+            .redirect("https://native.example:8443/cb")
+            .grants(&[GrantType::AuthorizationCode])
+            .scopes("openid")
+            .create()
+            .await;
         server.user("ada").create().await;
         let browser = server.browser();
         let flow = |uri: &str| server.code_flow(&portal).scope("openid").with("redirect_uri", uri);
-        for good in ["http://127.0.0.1:49152/cb", "http://127.0.0.1/cb", "http://[::1]:1/cb", "http://localhost:5000/cb"] {
+        for good in [
+            "http://127.0.0.1:49152/cb",
+            "http://127.0.0.1/cb",
+            "http://[::1]:1/cb",
+            "http://localhost:5000/cb",
+        ] {
             assert!(!flow(good).walk(&browser, "ada").await.code().is_empty());
         }
         for bad in [
-            "http://localhost:5001/cb", "http://localhost/cb", "https://native.example:8444/cb", "https://127.0.0.1:5/cb",
-            "http://127.0.0.1:5/other", "http://127.0.0.1:5/cb?x", "http://127.0.0.2:5/cb", "http://0x7f.0.0.1:5/cb",
-            "http://127.0.0.1:5@evil.test/cb", "http://127.0.0.1:99999/cb", "http://127.0.0.1:/cb", "http://[::2]:1/cb",
-            "http://127.1:5/cb", "http://127.0.0.1.evil.test:5/cb", "http://127.0.0.1:5evil.test/cb",
+            "http://localhost:5001/cb",
+            "http://localhost/cb",
+            "https://native.example:8444/cb",
+            "https://127.0.0.1:5/cb",
+            "http://127.0.0.1:5/other",
+            "http://127.0.0.1:5/cb?x",
+            "http://127.0.0.2:5/cb",
+            "http://0x7f.0.0.1:5/cb",
+            "http://127.0.0.1:5@evil.test/cb",
+            "http://127.0.0.1:99999/cb",
+            "http://127.0.0.1:/cb",
+            "http://[::2]:1/cb",
+            "http://127.1:5/cb",
+            "http://127.0.0.1.evil.test:5/cb",
+            "http://127.0.0.1:5evil.test/cb",
         ] {
             leads_nowhere(&flow(bad).begin(&browser).await);
         }
@@ -150,19 +177,36 @@ on_a_server! {
 
     async fn ac_04_a_form_that_posts_itself_goes_to_the_client_and_nowhere_else(server: &Server) {
         for stage in stages(server).await {
-            for scheme in ["javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///x", "about:blank", "http://portal.example/cb"] {
+            for scheme in [
+                "javascript:alert(1)",
+                "data:text/html,x",
+                "vbscript:x",
+                "file:///x",
+                "about:blank",
+                "http://portal.example/cb",
+            ] {
                 assert!(RedirectUri::parse(scheme).is_err(), "{scheme} can be registered");
             }
             let browser = stage.agreed().await;
             let state = "\"><script>alert(1)</script>";
-            let answer = stage.flow().with("response_mode", "form_post").with("state", state).begin(&browser).await.expect(200);
+            let answer = stage
+                .flow()
+                .with("response_mode", "form_post")
+                .with("state", state)
+                .begin(&browser)
+                .await
+                .expect(200);
             let page = answer.page();
             assert_eq!(page.forms.len(), 1, "{answer}");
             assert_eq!(page.forms[0].action, "https://portal.example/cb");
             assert_eq!(page.forms[0].get("state"), Some(state));
             let policy = answer.header("content-security-policy").unwrap();
-            let targets = policy.split(';').find_map(|part| part.trim().strip_prefix("form-action ")).unwrap();
-            assert_eq!(targets.split(' ').filter(|target| *target != "'self'").collect::<Vec<_>>(), ["https://portal.example"]);
+            let targets =
+                policy.split(';').find_map(|part| part.trim().strip_prefix("form-action ")).unwrap();
+            assert_eq!(
+                targets.split(' ').filter(|target| *target != "'self'").collect::<Vec<_>>(),
+                ["https://portal.example"]
+            );
             assert!(!policy.contains("unsafe-inline"), "{policy}");
         }
     }
@@ -174,9 +218,14 @@ on_a_server! {
             let code = flow.walk(&browser, "ada").await.code().to_owned();
             let before = granted(&stage.mount).await;
             for (name, value) in flow.pairs() {
-                for twice in [[("A", value), ("B", value)], [("A", "evil"), ("B", value)], [("A", value), ("B", "evil")]] {
+                for twice in [
+                    [("A", value), ("B", value)],
+                    [("A", "evil"), ("B", value)],
+                    [("A", value), ("B", "evil")],
+                ] {
                     let extra = twice.map(|(_, value)| (name, value));
-                    let pairs: Vec<_> = flow.pairs().into_iter().filter(|(known, _)| *known != name).chain(extra).collect();
+                    let pairs: Vec<_> =
+                        flow.pairs().into_iter().filter(|(known, _)| *known != name).chain(extra).collect();
                     leads_nowhere(&browser.get("/authorize").query(&pairs).send().await);
                     leads_nowhere(&browser.post("/authorize").form(&pairs).send().await);
                 }
@@ -191,7 +240,12 @@ on_a_server! {
                 [flow.redemption(&code), vec![("client_id", "portal"), ("client_id", "portal")]].concat(),
             ] {
                 for path in ["/token", "/introspect", "/revoke"] {
-                    stage.mount.post_as(&stage.portal, path, &form).send().await.refused(400, "invalid_request");
+                    stage
+                        .mount
+                        .post_as(&stage.portal, path, &form)
+                        .send()
+                        .await
+                        .refused(400, "invalid_request");
                 }
             }
             let hint = [("client_id", "portal"), ("client_id", "other")];
@@ -203,12 +257,24 @@ on_a_server! {
 
     async fn ac_05_a_client_authenticates_in_one_way_only(server: &Server) {
         for stage in stages(server).await {
-            let form = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "portal"), ("client_secret", stage.portal.secret())];
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", "x"),
+                ("client_id", "portal"),
+                ("client_secret", stage.portal.secret()),
+            ];
             let both = stage.mount.post_as(&stage.portal, "/token", &form).send().await;
             both.refused(400, "invalid_request");
-            let other = stage.mount.post_as(&stage.portal, "/token", &[("grant_type", "refresh_token"), ("client_id", "other")]).send().await;
+            let other = stage
+                .mount
+                .post_as(&stage.portal, "/token", &[("grant_type", "refresh_token"), ("client_id", "other")])
+                .send()
+                .await;
             other.refused(400, "invalid_request");
-            let twice = stage.mount.post_as(&stage.portal, "/token", &form[..2]).basic("portal", stage.portal.secret());
+            let twice = stage
+                .mount
+                .post_as(&stage.portal, "/token", &form[..2])
+                .basic("portal", stage.portal.secret());
             twice.send().await.refused(400, "invalid_request");
             // A registered way is the only one.
             stage.mount.post("/token").form(&form).send().await.refused(401, "invalid_client");
@@ -227,18 +293,29 @@ on_a_server! {
             for path in ["/signin", "/consent", "/authorize/resume"] {
                 let link = format!("{path}?request={sealed}");
                 let answer = victim.get(&link).send().await;
-                assert!(answer.status == 400, "the attacker's request goes on in the victim's browser: {answer}");
+                assert!(
+                    answer.status == 400,
+                    "the attacker's request goes on in the victim's browser: {answer}"
+                );
                 assert_eq!(answer.header("location"), None);
             }
             // Nor does a page that the victim has take it in.
             let form = stage.mount.browser().sign_in_form().await;
             let fresh = stage.mount.browser();
             let own = fresh.sign_in_form().await;
-            let answer = fresh.submit(&own.with("request", &sealed).with("username", "ada").with("password", keyreeve_acceptance::PASSWORD)).await;
+            let answer = fresh
+                .submit(
+                    &own.with("request", &sealed)
+                        .with("username", "ada")
+                        .with("password", keyreeve_acceptance::PASSWORD),
+                )
+                .await;
             answer.check(400);
             assert_eq!(fresh.cookie(&session_cookie(&stage.mount)), None, "nobody was signed in by it");
             // A form belongs to its browser as well.
-            let answer = attacker.submit(&form.with("username", "mallory").with("password", keyreeve_acceptance::PASSWORD)).await;
+            let answer = attacker
+                .submit(&form.with("username", "mallory").with("password", keyreeve_acceptance::PASSWORD))
+                .await;
             answer.check(400);
             assert_eq!(attacker.cookie(&session_cookie(&stage.mount)), None);
             // And in the browser that began, it still goes on.
@@ -286,18 +363,29 @@ on_a_server! {
             let code = async || flow.walk(&browser, "ada").await.code().to_owned();
 
             let without = code().await;
-            let form: Vec<_> = flow.redemption(&without).into_iter().filter(|(name, _)| *name != "redirect_uri").collect();
+            let form: Vec<_> =
+                flow.redemption(&without).into_iter().filter(|(name, _)| *name != "redirect_uri").collect();
             stage.mount.token(&stage.portal, &form).await.refused(400, "invalid_grant");
-            for address in ["https://portal.example/cb/", "https://portal.example/CB", "https://other.example/cb"] {
+            for address in
+                ["https://portal.example/cb/", "https://portal.example/CB", "https://other.example/cb"]
+            {
                 let code = code().await;
                 let flow = flow.clone().with("redirect_uri", address);
                 stage.mount.token(&stage.portal, &flow.redemption(&code)).await.refused(400, "invalid_grant");
-                stage.mount.token(&stage.portal, &stage.flow().redemption(&code)).await.refused(400, "invalid_grant");
+                stage
+                    .mount
+                    .token(&stage.portal, &stage.flow().redemption(&code))
+                    .await
+                    .refused(400, "invalid_grant");
             }
             let theirs = code().await;
             stage.mount.token(&other, &flow.redemption(&theirs)).await.refused(400, "invalid_grant");
             let abroad = code().await;
-            elsewhere.mount.token(&elsewhere.portal, &elsewhere.flow().redemption(&abroad)).await.refused(400, "invalid_grant");
+            elsewhere
+                .mount
+                .token(&elsewhere.portal, &elsewhere.flow().redemption(&abroad))
+                .await
+                .refused(400, "invalid_grant");
             let late = code().await;
             server.advance(31);
             flow.redeem(&late).await.refused(400, "invalid_grant");
@@ -305,7 +393,14 @@ on_a_server! {
             for reason in ["other_redirect_uri", "code_of_another_client", "code_expired"] {
                 assert!(refusals.iter().any(|known| known == reason), "{reason}: {refusals:?}");
             }
-            assert!(stage.mount.audit().await.iter().all(|entry| entry.action != "admission.code" || entry.outcome == "refused"));
+            assert!(
+                stage
+                    .mount
+                    .audit()
+                    .await
+                    .iter()
+                    .all(|entry| entry.action != "admission.code" || entry.outcome == "refused")
+            );
         }
     }
 
@@ -316,21 +411,40 @@ on_a_server! {
             let spa = stage.mount.code_flow(&public);
             spa.walk(&browser, "ada").await;
             for flow in [stage.flow(), spa.clone()] {
-                assert_eq!(flow.clone().with("code_challenge_method", "plain").refusal(&browser).await.error(), "invalid_request");
+                assert_eq!(
+                    flow.clone().with("code_challenge_method", "plain").refusal(&browser).await.error(),
+                    "invalid_request"
+                );
                 // Without a method the RFC means `plain`.
-                assert_eq!(flow.clone().without("code_challenge_method").refusal(&browser).await.error(), "invalid_request");
-                assert_eq!(flow.clone().without("code_challenge").refusal(&browser).await.error(), "invalid_request");
-                assert_eq!(flow.clone().with("code_challenge", "short").refusal(&browser).await.error(), "invalid_request");
+                assert_eq!(
+                    flow.clone().without("code_challenge_method").refusal(&browser).await.error(),
+                    "invalid_request"
+                );
+                assert_eq!(
+                    flow.clone().without("code_challenge").refusal(&browser).await.error(),
+                    "invalid_request"
+                );
+                assert_eq!(
+                    flow.clone().with("code_challenge", "short").refusal(&browser).await.error(),
+                    "invalid_request"
+                );
 
                 let client = flow.client().clone();
                 let code = flow.walk(&browser, "ada").await.code().to_owned();
-                let bare: Vec<_> = flow.redemption(&code).into_iter().filter(|(name, _)| *name != "code_verifier").collect();
+                let bare: Vec<_> =
+                    flow.redemption(&code).into_iter().filter(|(name, _)| *name != "code_verifier").collect();
                 stage.mount.token(&client, &bare).await.refused(400, "invalid_grant");
-                for wrong in [challenge_of(VERIFIER), VERIFIER.to_lowercase(), format!("{VERIFIER}A"), "a".repeat(43)] {
+                for wrong in
+                    [challenge_of(VERIFIER), VERIFIER.to_lowercase(), format!("{VERIFIER}A"), "a".repeat(43)]
+                {
                     let code = flow.walk(&browser, "ada").await.code().to_owned();
-                    let form: Vec<_> = flow.redemption(&code).into_iter().map(|(name, value)| {
-                        (name, if name == "code_verifier" { wrong.as_str() } else { value })
-                    }).collect();
+                    let form: Vec<_> = flow
+                        .redemption(&code)
+                        .into_iter()
+                        .map(|(name, value)| {
+                            (name, if name == "code_verifier" { wrong.as_str() } else { value })
+                        })
+                        .collect();
                     stage.mount.token(&client, &form).await.refused(400, "invalid_grant");
                 }
             }
@@ -339,7 +453,11 @@ on_a_server! {
             stage.portal.set(|settings| settings.require_pkce = false).await;
             let plain = stage.flow().without_pkce();
             let code = plain.walk(&browser, "ada").await.code().to_owned();
-            stage.mount.token(&stage.portal, &stage.flow().redemption(&code)).await.refused(400, "invalid_grant");
+            stage
+                .mount
+                .token(&stage.portal, &stage.flow().redemption(&code))
+                .await
+                .refused(400, "invalid_grant");
             let refusals = stage.mount.refusals("admission.code").await;
             for reason in ["verifier_missing", "verifier_wrong", "verifier_without_challenge"] {
                 assert!(refusals.iter().any(|known| known == reason), "{reason}: {refusals:?}");

@@ -64,7 +64,12 @@ on_a_server! {
             // The attacker's cookies are planted in the victim's browser, before its sign-in.
             let victim = attacker.copy();
             victim.get("/signin?other=1").send().await.check(200);
-            let form = victim.get("/signin?other=1").send().await.page().form(&format!("{}/signin", stage.mount.prefix()));
+            let form = victim
+                .get("/signin?other=1")
+                .send()
+                .await
+                .page()
+                .form(&format!("{}/signin", stage.mount.prefix()));
             victim.submit(&form.with("username", "ada").with("password", PASSWORD)).await.check(303);
             assert_ne!(victim.cookie(&cookie), attacker.cookie(&cookie));
             assert!(victim.get("/account").send().await.expect(200).text().contains("ada"));
@@ -77,7 +82,12 @@ on_a_server! {
             let first = browser.cookie(&cookie).unwrap();
             assert_ne!(first, "kr_se_chosen-by-somebody-else");
             let old = browser.copy();
-            let form = browser.get("/signin?other=1").send().await.page().form(&format!("{}/signin", stage.mount.prefix()));
+            let form = browser
+                .get("/signin?other=1")
+                .send()
+                .await
+                .page()
+                .form(&format!("{}/signin", stage.mount.prefix()));
             browser.submit(&form.with("username", "ada").with("password", PASSWORD)).await.check(303);
             assert_ne!(browser.cookie(&cookie), Some(first));
             assert!(!old.is_signed_in().await);
@@ -89,7 +99,13 @@ on_a_server! {
             let (own, elsewhere) = (stage.mount.browser(), stage.mount.browser());
             own.sign_in("ada").await;
             elsewhere.sign_in("ada").await;
-            let form = own.get("/password").send().await.expect(200).page().form(&format!("{}/password", stage.mount.prefix()));
+            let form = own
+                .get("/password")
+                .send()
+                .await
+                .expect(200)
+                .page()
+                .form(&format!("{}/password", stage.mount.prefix()));
             let done = own.submit(&chosen(form.with("current_password", PASSWORD))).await;
             own.follow(done).await.check(200);
             assert!(own.is_signed_in().await);
@@ -118,14 +134,22 @@ on_a_server! {
             for form in account.forms.iter().chain([&form]) {
                 for fields in [vec![], vec![("csrf", "")], vec![("csrf", "x"), ("decision", "allow")]] {
                     let answer = browser.form(form).with(|call| call.form(&fields)).send().await;
-                    assert!(answer.status != 200 || answer.page().form_ending("/signout").is_some(), "{answer}");
+                    assert!(
+                        answer.status != 200 || answer.page().form_ending("/signout").is_some(),
+                        "{answer}"
+                    );
                     let leads_to = answer.own_location().unwrap_or_default().replacen(prefix, "", 1);
-                    assert!(!leads_to.starts_with("/signout/done") && !leads_to.contains("done="), "{answer}");
+                    assert!(
+                        !leads_to.starts_with("/signout/done") && !leads_to.contains("done="),
+                        "{answer}"
+                    );
                 }
             }
             // Without the page of the sign-in nothing is signed in.
             let nobody = stage.mount.browser();
-            for fields in [vec![], vec![("username", "ada")], vec![("username", "ada"), ("password", PASSWORD)]] {
+            for fields in
+                [vec![], vec![("username", "ada")], vec![("username", "ada"), ("password", PASSWORD)]]
+            {
                 nobody.post("/signin").form(&fields).send().await.check(400);
                 nobody.post("/password").form(&fields).send().await.check(303);
             }
@@ -218,7 +242,13 @@ on_a_server! {
             let again = stage.mount.browser();
             let csrf = again.sign_in_form().await;
             again.submit(&chosen(form.clone()).with("csrf", csrf.get("csrf").unwrap())).await.check(400);
-            own.submit(&form.with("new_password", "Another-long-one-77").with("repeat_password", "Another-long-one-77")).await.check(400);
+            own.submit(
+                &form
+                    .with("new_password", "Another-long-one-77")
+                    .with("repeat_password", "Another-long-one-77"),
+            )
+            .await
+            .check(400);
             assert!(!again.is_signed_in().await);
             assert_eq!(stage.mount.audited("user.password.change").await.len(), 1);
         }
@@ -227,7 +257,9 @@ on_a_server! {
     async fn ac_15_whoever_is_shut_out_is_shut_out_at_every_door(server: &Server) {
         for (number, stage) in stages(server).await.iter().enumerate() {
             let cli = password_client(&stage.mount).await;
-            for (shut, open) in [(StateChange::Disable, StateChange::Enable), (StateChange::Lock, StateChange::Unlock)] {
+            for (shut, open) in
+                [(StateChange::Disable, StateChange::Enable), (StateChange::Lock, StateChange::Unlock)]
+            {
                 let name = format!("user{number}{open:?}");
                 let user = stage.mount.user(&name).create().await;
                 let browser = stage.mount.browser();
@@ -271,7 +303,8 @@ on_a_server! {
         acme.mount.userinfo(&tokens.access).await.check(200);
 
         acme.mount.set_enabled(false).await;
-        for path in ["/signin", "/account", "/jwks", "/.well-known/openid-configuration", &acme.flow().path()] {
+        for path in ["/signin", "/account", "/jwks", "/.well-known/openid-configuration", &acme.flow().path()]
+        {
             acme.mount.get(path).send().await.check(404);
         }
         acme.mount.token(&service, &[("grant_type", "client_credentials")]).await.check(404);
@@ -285,9 +318,12 @@ on_a_server! {
     async fn ac_16_what_was_revoked_is_refused_at_once(server: &Server) {
         for stage in stages(server).await {
             let service = stage.mount.client("service").service().create().await;
-            let own = TokenSet::read(&stage.mount.token(&service, &[("grant_type", "client_credentials")]).await);
+            let own =
+                TokenSet::read(&stage.mount.token(&service, &[("grant_type", "client_credentials")]).await);
             let (one, two) = (stage.tokens().await, stage.tokens().await);
-            for (client, token) in [(&service, &*own.access), (&stage.portal, &one.access), (&stage.portal, two.refresh())] {
+            for (client, token) in
+                [(&service, &*own.access), (&stage.portal, &one.access), (&stage.portal, two.refresh())]
+            {
                 assert!(stage.mount.is_active(client, token).await);
                 stage.mount.post_as(client, "/revoke", &[("token", token)]).send().await.check(200);
                 assert!(!stage.mount.is_active(client, token).await);
@@ -300,8 +336,15 @@ on_a_server! {
             // A client's own credential.
             let clients = stage.mount.tokens().clients();
             let secret = clients.secrets(&service.client).await.unwrap()[0].id;
-            clients.revoke_secret(&service.client, secret, &keyreeve_identity::Cause::operator()).await.unwrap();
-            stage.mount.token(&service, &[("grant_type", "client_credentials")]).await.refused(401, "invalid_client");
+            clients
+                .revoke_secret(&service.client, secret, &keyreeve_identity::Cause::operator())
+                .await
+                .unwrap();
+            stage
+                .mount
+                .token(&service, &[("grant_type", "client_credentials")])
+                .await
+                .refused(401, "invalid_client");
             assert_eq!(stage.mount.audited("token.revoke").await.len(), 3);
         }
     }
@@ -324,13 +367,22 @@ on_a_server! {
         };
         assert_eq!(at_once(rotate).await, one_of_many(200, 400));
 
-        let robot = server.client("robot").service().private_key(keyreeve_crypto::sign::Algorithm::EdDsa).create().await;
+        let robot = server
+            .client("robot")
+            .service()
+            .private_key(keyreeve_crypto::sign::Algorithm::EdDsa)
+            .create()
+            .await;
         let assertion = robot.sign(&robot.assertion_claims(server));
         let assert = |_| {
             let (mount, assertion) = (stage.mount.clone(), assertion.clone());
             async move {
                 let kind = keyreeve_acceptance::build::ASSERTION_TYPE;
-                let form = [("grant_type", "client_credentials"), ("client_assertion_type", kind), ("client_assertion", &assertion)];
+                let form = [
+                    ("grant_type", "client_credentials"),
+                    ("client_assertion_type", kind),
+                    ("client_assertion", &assertion),
+                ];
                 mount.post("/token").form(&form).send().await
             }
         };
@@ -347,7 +399,9 @@ on_a_server! {
         };
         assert_eq!(at_once(choose).await, one_of_many(303, 400));
         assert_eq!(server.audited("user.password.change").await.len(), 1);
-        let successes = |entries: Vec<keyreeve_audit::Entry>| entries.iter().filter(|entry| entry.outcome == "success").count();
+        let successes = |entries: Vec<keyreeve_audit::Entry>| {
+            entries.iter().filter(|entry| entry.outcome == "success").count()
+        };
         assert_eq!(successes(server.audited("admission.refresh").await), 1);
     }
 
@@ -355,7 +409,8 @@ on_a_server! {
         for stage in stages(server).await {
             let browser = stage.mount.browser();
             let marks = ["state-canary-1", "nonce-canary-2", "hint-canary-3"];
-            let flow = stage.flow().with("state", marks[0]).with("nonce", marks[1]).with("login_hint", marks[2]);
+            let flow =
+                stage.flow().with("state", marks[0]).with("nonce", marks[1]).with("login_hint", marks[2]);
             let mut answer = flow.begin(&browser).await;
             let sealed = request_of(&answer);
             for mark in marks.into_iter().chain(["portal"]) {
@@ -385,15 +440,33 @@ on_a_server! {
             let (claims, signature) = rest.split_once('.').unwrap();
             let unsigned = format!("eyJhbGciOiJub25lIn0.{claims}.");
             let crossed = format!("{head}.{}.{signature}", mallory.id().split('.').nth(1).unwrap());
-            let hints = [mallory.id(), abroad.id(), former.id(), &unsigned, &crossed, &own.access, own.refresh(), "x", ""];
+            let hints = [
+                mallory.id(),
+                abroad.id(),
+                former.id(),
+                &unsigned,
+                &crossed,
+                &own.access,
+                own.refresh(),
+                "x",
+                "",
+            ];
             for hint in hints {
                 for answer in [
                     browser.get("/end-session").query(&[("id_token_hint", hint)]).send().await,
                     browser.post("/end-session").form(&[("id_token_hint", hint)]).send().await,
-                    browser.post("/end-session").header("origin", "https://evil.test").form(&[("id_token_hint", hint)]).send().await,
+                    browser
+                        .post("/end-session")
+                        .header("origin", "https://evil.test")
+                        .form(&[("id_token_hint", hint)])
+                        .send()
+                        .await,
                 ] {
                     let path = answer.own_location().unwrap_or_else(|| panic!("{hint}: {answer}"));
-                    assert!(path.starts_with(&format!("{}/signout?", stage.mount.prefix())), "the user is asked: {answer}");
+                    assert!(
+                        path.starts_with(&format!("{}/signout?", stage.mount.prefix())),
+                        "the user is asked: {answer}"
+                    );
                 }
             }
             assert!(browser.is_signed_in().await);
@@ -401,7 +474,12 @@ on_a_server! {
             let asked = browser.get("/end-session").send().await;
             let page = browser.follow(asked).await.expect(200).page();
             let form = page.form(&format!("{}/signout", stage.mount.prefix()));
-            browser.form(&form).with(|call| call.set_header("origin", "https://evil.test")).send().await.check(403);
+            browser
+                .form(&form)
+                .with(|call| call.set_header("origin", "https://evil.test"))
+                .send()
+                .await
+                .check(403);
             let forged = browser.submit(&form.clone().with("csrf", "x")).await;
             assert!(forged.status != 303 && browser.is_signed_in().await, "{forged}");
             assert!(stage.mount.audited("session.end").await.is_empty());

@@ -140,7 +140,8 @@ on_a_server! {
             let tokens = stage.flow().tokens(&browser, "ada").await;
             let jwks = stage.mount.get("/jwks").send().await.json();
             let kid = jwt::decode(&tokens.access).header["kid"].clone();
-            let public = jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == kid).unwrap().clone();
+            let public =
+                jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == kid).unwrap().clone();
             for forged in forgeries(&tokens.access, &public, &bait.url()) {
                 stage.mount.get("/userinfo").bearer(&forged).send().await.check(401);
                 stage.mount.post("/userinfo").form(&[("access_token", &forged)]).send().await.check(401);
@@ -235,10 +236,21 @@ on_a_server! {
                 stage.mount.post(first).form(&form).send().await.check(200);
                 for (number, second) in ["/token", "/introspect", "/revoke"].iter().enumerate() {
                     let from = format!("127.0.9.{}", number + 1);
-                    stage.mount.post(second).form(&form).from(&from).send().await.refused(401, "invalid_client");
+                    stage
+                        .mount
+                        .post(second)
+                        .form(&form)
+                        .from(&from)
+                        .send()
+                        .await
+                        .refused(401, "invalid_client");
                 }
                 // The same identifier under a new signature is the same assertion; another client's is its own.
-                let again = robot.sign(&{ let mut claims = claims.clone(); claims["exp"] = json!(claims["exp"].as_i64().unwrap() + 1); claims });
+                let again = robot.sign(&{
+                    let mut claims = claims.clone();
+                    claims["exp"] = json!(claims["exp"].as_i64().unwrap() + 1);
+                    claims
+                });
                 let call = stage.mount.post("/token").form(&assertion_form(&again)).from("127.0.9.9");
                 call.send().await.refused(401, "invalid_client");
                 let mut theirs = other.assertion_claims(&stage.mount);
@@ -309,8 +321,16 @@ on_a_server! {
             there.flow().redeem(&code).await.refused(400, "invalid_grant");
             there.mount.try_refresh(&there.portal, tokens.refresh()).await.refused(400, "invalid_grant");
             // Clients of the same name are two, and one that is only here is nobody there.
-            there.mount.token(&here.portal, &[("grant_type", "client_credentials")]).await.refused(401, "invalid_client");
-            there.mount.token(&service, &[("grant_type", "client_credentials")]).await.refused(401, "invalid_client");
+            there
+                .mount
+                .token(&here.portal, &[("grant_type", "client_credentials")])
+                .await
+                .refused(401, "invalid_client");
+            there
+                .mount
+                .token(&service, &[("grant_type", "client_credentials")])
+                .await
+                .refused(401, "invalid_client");
             // A session is one tenant's, under whatever name its cookie comes.
             let (name, value) = (session_cookie(&there.mount), session_cookie(&here.mount));
             let abroad = browser.at(&there.mount);
@@ -331,7 +351,8 @@ on_a_server! {
             let other = stage.mount.client("other").web_app().create().await;
             let tokens = stage.tokens().await;
             for token in [&*tokens.access, tokens.refresh()] {
-                let told = stage.mount.post_as(&other, "/introspect", &[("token", token)]).send().await.expect(200);
+                let told =
+                    stage.mount.post_as(&other, "/introspect", &[("token", token)]).send().await.expect(200);
                 assert_eq!(told.json(), json!({"active": false}));
                 stage.mount.post_as(&other, "/revoke", &[("token", token)]).send().await.check(200);
                 assert!(stage.mount.is_active(&stage.portal, token).await);
@@ -352,9 +373,14 @@ on_a_server! {
         for stage in stages(server).await {
             let service = stage.mount.client("service").service().create().await;
             let clients = stage.mount.tokens().clients();
-            let (_, fresh) = clients.add_secret(&service.client, Duration::from_secs(3_600), &Cause::operator()).await.unwrap();
+            let (_, fresh) = clients
+                .add_secret(&service.client, Duration::from_secs(3_600), &Cause::operator())
+                .await
+                .unwrap();
             let form = [("grant_type", "client_credentials")];
-            let with = async |secret: &str| stage.mount.post("/token").basic("service", secret).form(&form).send().await;
+            let with = async |secret: &str| {
+                stage.mount.post("/token").basic("service", secret).form(&form).send().await
+            };
             server.advance(3_599);
             with(service.secret()).await.check(200);
             server.advance(2);

@@ -3,6 +3,8 @@
 use super::redirects::session_cookie;
 use super::sessions::password_client;
 use super::{Stage, granted, stages};
+use crate::bad_input::exchange::{Request, exchange};
+use crate::program::Program;
 use keyreeve_acceptance::{Answer, Browser, Form, PASSWORD, Page, Server, Setup, on_a_server};
 use keyreeve_testkit::{Engine, block_on};
 use std::io::ErrorKind;
@@ -87,7 +89,14 @@ on_a_server! {
                 assert_eq!(stage.flow().with(name, &url).refusal(&browser).await.error(), error);
             }
             // Parameters that nobody defined change nothing.
-            for name in ["jwks_uri", "logo_uri", "sector_identifier_uri", "backchannel_logout_uri", "client_uri", "resource"] {
+            for name in [
+                "jwks_uri",
+                "logo_uri",
+                "sector_identifier_uri",
+                "backchannel_logout_uri",
+                "client_uri",
+                "resource",
+            ] {
                 assert!(!stage.flow().with(name, &url).walk(&browser, "ada").await.code().is_empty());
             }
         }
@@ -97,36 +106,61 @@ on_a_server! {
     async fn ac_51_nothing_that_somebody_chose_runs_in_a_page(server: &Server) {
         for stage in stages(server).await {
             let mount = &stage.mount;
-            mount.user("eve").email("eve@example.org").profile(|profile| {
-                profile.display_name = Some(format!("{SCRIPT}{BREAKOUT}"));
-                profile.given_name = Some(SCRIPT.to_owned());
-            }).create().await;
-            let evil = mount.client("evil").web_app().with(|settings| settings.name = format!("{BREAKOUT}{SCRIPT}")).create().await;
+            mount
+                .user("eve")
+                .email("eve@example.org")
+                .profile(|profile| {
+                    profile.display_name = Some(format!("{SCRIPT}{BREAKOUT}"));
+                    profile.given_name = Some(SCRIPT.to_owned());
+                })
+                .create()
+                .await;
+            let evil = mount
+                .client("evil")
+                .web_app()
+                .with(|settings| settings.name = format!("{BREAKOUT}{SCRIPT}"))
+                .create()
+                .await;
             let browser = mount.browser().sending("user-agent", SCRIPT);
-            let flow = mount.code_flow(&evil).with("login_hint", BREAKOUT).with("ui_locales", "de\" onload=x").with("state", SCRIPT);
+            let flow = mount
+                .code_flow(&evil)
+                .with("login_hint", BREAKOUT)
+                .with("ui_locales", "de\" onload=x")
+                .with("state", SCRIPT);
             let mut answer = flow.begin(&browser).await;
             answer = browser.follow(answer).await.expect(200);
             let page = is_inert(&answer);
             let form = page.form(&format!("{}/signin", mount.prefix()));
             assert_eq!(form.get("username"), Some(BREAKOUT), "it comes back as text");
-            answer = browser.submit(&form.clone().with("username", SCRIPT).with("password", "wrong")).await.expect(401);
+            answer = browser
+                .submit(&form.clone().with("username", SCRIPT).with("password", "wrong"))
+                .await
+                .expect(401);
             is_inert(&answer);
             answer = browser.submit(&form.with("username", "eve").with("password", PASSWORD)).await;
             answer = browser.follow(answer).await.expect(200);
             let page = is_inert(&answer);
             assert!(page.text.contains("<script>"), "the names are shown as they are: {}", page.text);
             let form_post = flow.clone().with("response_mode", "form_post");
-            browser.submit(&page.form(&format!("{}/consent", mount.prefix())).press("decision", "allow")).await.check(303);
+            browser
+                .submit(&page.form(&format!("{}/consent", mount.prefix())).press("decision", "allow"))
+                .await
+                .check(303);
             is_inert(&form_post.begin(&browser).await.expect(200));
             is_inert(&browser.get("/account").send().await.expect(200));
             is_inert(&browser.get("/password").send().await.expect(200));
             let bye = browser.get("/end-session").query(&[("client_id", "evil")]).send().await;
             is_inert(&browser.follow(bye).await.expect(200));
             for path in [
-                format!("/authorize?client_id={SCRIPT}"), format!("/authorize?{SCRIPT}=1&{SCRIPT}=2"), format!("/signin?request={BREAKOUT}"),
-                format!("/signin?{SCRIPT}=%"), format!("/account?done={SCRIPT}"), format!("/end-session?client_id=portal&post_logout_redirect_uri=javascript:{SCRIPT}"),
+                format!("/authorize?client_id={SCRIPT}"),
+                format!("/authorize?{SCRIPT}=1&{SCRIPT}=2"),
+                format!("/signin?request={BREAKOUT}"),
+                format!("/signin?{SCRIPT}=%"),
+                format!("/account?done={SCRIPT}"),
+                format!("/end-session?client_id=portal&post_logout_redirect_uri=javascript:{SCRIPT}"),
             ] {
-                let path = path.replace('<', "%3C").replace('>', "%3E").replace('"', "%22").replace(' ', "%20");
+                let path =
+                    path.replace('<', "%3C").replace('>', "%3E").replace('"', "%22").replace(' ', "%20");
                 let answer = browser.get(&path).send().await;
                 is_inert(&answer);
                 assert!(!answer.text().contains(SCRIPT), "{answer}");
@@ -134,7 +168,10 @@ on_a_server! {
             // A description that goes to a client is text in a URL, and of RFC 6749's characters.
             let refused = flow.with("prompt", SCRIPT).refusal(&browser).await;
             let description = refused.get("error_description").unwrap();
-            assert!(description.chars().all(|c| matches!(c, ' '..='~') && c != '"' && c != '\\' && c != '<'), "{description}");
+            assert!(
+                description.chars().all(|c| matches!(c, ' '..='~') && c != '"' && c != '\\' && c != '<'),
+                "{description}"
+            );
         }
     }
 
@@ -149,7 +186,12 @@ on_a_server! {
             let mallory = here.mount.browser();
             mallory.sign_in("mallory").await;
             here.mount.browser().sign_in("mallory").await;
-            let form = mallory.get("/account").send().await.page().form(&format!("{}/account/sessions/end", here.mount.prefix()));
+            let form = mallory
+                .get("/account")
+                .send()
+                .await
+                .page()
+                .form(&format!("{}/account/sessions/end", here.mount.prefix()));
             for mount in [&here.mount, &there.mount] {
                 let user = mount.identity().users().find(mount.id(), "ada").await.unwrap().unwrap();
                 for session in mount.identity().sessions().list(mount.id(), user.id).await.unwrap() {
@@ -165,19 +207,6 @@ on_a_server! {
             assert_eq!(here.mount.audited("session.end").await.len(), before);
             ada.sign_out().await;
             abroad.sign_out().await;
-        }
-    }
-
-    async fn ac_57_what_operators_use_is_theirs(server: &Server) {
-        for header in ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-host"] {
-            let value = if header == "forwarded" { "for=192.0.2.1" } else { "192.0.2.1" };
-            let answer = server.get("/metrics").header(header, value).send().await;
-            assert!(answer.status == 404 || !answer.text().contains("keyreeve_"), "{answer}");
-        }
-        for method in ["POST", "PUT", "DELETE", "PATCH"] {
-            for path in ["/metrics", "/healthz", "/readyz", "/jwks", "/.well-known/openid-configuration"] {
-                server.call(method, path).send().await.check(405);
-            }
         }
     }
 
@@ -202,9 +231,17 @@ on_a_server! {
                 };
                 let port = server.address().port();
                 for origin in [
-                    "https://evil.test", "null", "", "http://127.0.0.1", &format!("http://127.0.0.1:{port}.evil.test"),
-                    &format!("http://evil127.0.0.1:{port}"), &format!("https://127.0.0.1:{port}"), &format!("http://127.0.0.1:{port}/"),
-                    &format!("http://localhost:{port}"), &format!("http://user@127.0.0.1:{port}"), "http://127.0.0.1:1",
+                    "https://evil.test",
+                    "null",
+                    "",
+                    "http://127.0.0.1",
+                    &format!("http://127.0.0.1:{port}.evil.test"),
+                    &format!("http://evil127.0.0.1:{port}"),
+                    &format!("https://127.0.0.1:{port}"),
+                    &format!("http://127.0.0.1:{port}/"),
+                    &format!("http://localhost:{port}"),
+                    &format!("http://user@127.0.0.1:{port}"),
+                    "http://127.0.0.1:1",
                 ] {
                     bare(Some(origin), None).send().await.check(403);
                     bare(Some(origin), Some("cross-site")).send().await.check(403);
@@ -219,12 +256,21 @@ on_a_server! {
                     assert!(!was_done(&browser.submit(&form.clone().with("csrf", token)).await));
                 }
                 // Neither as JSON in plain text nor in a query.
-                for kind in ["text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=utf-16"] {
+                for kind in [
+                    "text/plain",
+                    "application/json",
+                    "multipart/form-data; boundary=x",
+                    "application/x-www-form-urlencoded; charset=utf-16",
+                ] {
                     let body = serde_json::to_string(&form.pairs()).unwrap();
-                    let visit = browser.post(&format!("{base}{}", form.action)).with(|call| call.body(kind, body));
+                    let visit =
+                        browser.post(&format!("{base}{}", form.action)).with(|call| call.body(kind, body));
                     visit.header("origin", base).send().await.check(415);
                 }
-                let query = browser.post(&format!("{base}{}", form.action)).query(&form.pairs()).header("origin", base);
+                let query = browser
+                    .post(&format!("{base}{}", form.action))
+                    .query(&form.pairs())
+                    .header("origin", base);
                 assert!(!was_done(&query.send().await));
             }
             assert!(browser.is_signed_in().await && second.is_signed_in().await);
@@ -237,10 +283,24 @@ on_a_server! {
         for stage in stages(server).await {
             let browser = stage.mount.browser();
             browser.sign_in("ada").await;
-            for path in ["/account", "/password", "/signin", "/authorize", "/introspect", "/end-session", "/userinfo", "/token", "/jwks"] {
+            for path in [
+                "/account",
+                "/password",
+                "/signin",
+                "/authorize",
+                "/introspect",
+                "/end-session",
+                "/userinfo",
+                "/token",
+                "/jwks",
+            ] {
                 for origin in ["https://evil.test", "null", server.tokens().base_url()] {
                     for method in ["GET", "POST", "OPTIONS"] {
-                        let call = stage.mount.call(method, path).header("origin", origin).header("access-control-request-method", "POST");
+                        let call = stage
+                            .mount
+                            .call(method, path)
+                            .header("origin", origin)
+                            .header("access-control-request-method", "POST");
                         let answer = call.send().await;
                         assert_eq!(answer.header("access-control-allow-credentials"), None, "{answer}");
                         let allowed = answer.header("access-control-allow-origin");
@@ -267,7 +327,10 @@ on_a_server! {
             stage.mount.try_refresh(&stage.portal, "x\r\ny").await.check(400);
             stage.flow().redeem("x\r\ny").await.check(400);
             let entries = stage.mount.audit().await.split_off(before);
-            assert!(entries.len() >= 5 && entries.iter().all(|entry| entry.outcome == "refused"), "{entries:#?}");
+            assert!(
+                entries.len() >= 5 && entries.iter().all(|entry| entry.outcome == "refused"),
+                "{entries:#?}"
+            );
             for entry in entries {
                 assert_eq!(entry.address.as_deref(), Some("127.0.0.1"));
                 assert!(entry.reason.is_some() && entry.request_id.is_some(), "{entry:?}");
@@ -277,6 +340,41 @@ on_a_server! {
             }
         }
     }
+}
+
+/// The metrics of the program as it runs.
+async fn ac_57_what_operators_use_is_theirs(engine: Engine) {
+    let server = Program::new(engine).await.serve();
+    let metrics = || Request::new("GET", b"/metrics");
+    let own = exchange(server.address, &metrics()).await;
+    assert_eq!(own.status, 200, "the operator on this machine sees them\n{own}");
+    // Whatever says that it came through a proxy did not come from this machine.
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("forwarded", "for=192.0.2.1"),
+        ("via", "1.1 proxy"),
+        ("x-real-ip", "192.0.2.1"),
+    ] {
+        let reply = exchange(server.address, &metrics().header(name, value)).await;
+        assert_eq!(reply.status, 404, "{name}: {value}\n{reply}");
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        for path in ["/metrics", "/healthz", "/readyz", "/jwks", "/.well-known/openid-configuration"] {
+            let reply = exchange(server.address, &Request::new(method, path.as_bytes())).await;
+            assert_eq!(reply.status, 405, "{method} {path}\n{reply}");
+        }
+    }
+}
+
+#[test]
+fn ac_57_what_operators_use_is_theirs_on_sqlite() {
+    block_on(ac_57_what_operators_use_is_theirs(Engine::Sqlite));
+}
+
+#[test]
+fn ac_57_what_operators_use_is_theirs_on_postgres() {
+    block_on(ac_57_what_operators_use_is_theirs(Engine::Postgres));
 }
 
 mod ac_60_cookies_are_bound_to_the_host_where_it_is_reached_by_https {

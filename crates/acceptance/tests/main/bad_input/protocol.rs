@@ -68,7 +68,11 @@ on_a_server! {
                 if answer.starts_with(b"HTTP/1.") {
                     let reply = Reply::read(&answer).unwrap();
                     let status = reply.status;
-                    assert!((200..500).contains(&status), "{}\n{reply}", bytes[..bytes.len().min(500)].escape_ascii());
+                    assert!(
+                        (200..500).contains(&status),
+                        "{}\n{reply}",
+                        bytes[..bytes.len().min(500)].escape_ascii()
+                    );
                     let passwd = String::from_utf8_lossy(&reply.body).contains("root:");
                     assert!(!passwd, "{reply}");
                 }
