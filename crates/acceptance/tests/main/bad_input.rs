@@ -5,7 +5,7 @@
 //! that has the others.
 
 mod corpus;
-mod exchange;
+pub mod exchange;
 mod protocol;
 
 use crate::abuse::granted;
