@@ -211,6 +211,27 @@ impl Identity {
         Ok(Authority { tenant: admitted.tenant(), subject: admitted.subject(), over })
     }
 
+    /// [`Identity::authority_of`] of whom a token speaks for that was issued to somebody admitted, and was verified just
+    /// now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn authority_of_bearer(&self, tenant: TenantId, subject: Subject) -> Result<Authority, Error> {
+        self.authority_of_subject(tenant, subject).await
+    }
+
+    /// [`Identity::authority_by_scope`] of whom such a token speaks for.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the tenant.
+    pub async fn authority_of_bearer_by_scope(
+        &self,
+        tenant: TenantId,
+        subject: Subject,
+    ) -> Result<Authority, Error> {
+        Ok(Authority { tenant, subject, over: self.over_tenant(tenant).await? })
+    }
+
     /// How a user or service account stands towards those who want to change it. Whether there is such a one, the
     /// caller knows.
     ///

@@ -8,6 +8,7 @@
 //! | [`clients`] | registered applications, their redirect URIs, secrets and authentication |
 //! | [`authorization`] | the front channel: request → sign-in → consent → code |
 //! | [`grants`] | the token endpoint: code, refresh, client credentials, password |
+//! | [`caller`] | whoever calls this server's own interfaces with an access token |
 //! | [`access`] | verification, introspection and userinfo of access tokens |
 //! | [`consent`], [`revoke`], [`logout`] | what was agreed to, and how it ends |
 //! | [`keys`] | signing keys and their rotation |
@@ -22,6 +23,7 @@
 
 pub mod access;
 pub mod authorization;
+pub mod caller;
 pub mod claims;
 pub mod clients;
 pub mod consent;
@@ -38,6 +40,7 @@ mod service;
 
 pub use access::{AccessToken, Introspection};
 pub use authorization::{Authorize, Browser, Next, Parameters, Preview, Redirect, ResponseMode};
+pub use caller::{Caller, Presentation};
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
 pub use error::{Error, TokenError};
 pub use grants::TokenResponse;

@@ -12,8 +12,65 @@ pub const MAX_SCOPE_TOKENS: usize = 64;
 pub const OPENID: &str = "openid";
 /// Asks for a grant that outlives the browser session (OpenID Connect Core section 11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
-/// Opens the administration of the tenant. Only an operator can give it to a client.
+/// Opens the administration of the tenant: it implies every other scope of this server's own interfaces. Only an operator
+/// can give it, or any of them, to a client.
 pub const ADMIN: &str = "keyreeve:admin";
+
+macro_rules! api_scopes {
+    ($($(#[$doc:meta])* $name:ident $text:literal)*) => {
+        $($(#[$doc])* pub const $name: &str = $text;)*
+        /// The scopes of the native API and of SCIM, with what each opens; [`ADMIN`] first.
+        pub const API: &[&str] = &[ADMIN, $($name),*];
+    };
+}
+
+api_scopes! {
+    /// See users.
+    USERS_READ "keyreeve:users:read"
+    /// Make, change and archive users.
+    USERS_WRITE "keyreeve:users:write"
+    /// See groups and who is in them.
+    GROUPS_READ "keyreeve:groups:read"
+    /// Make, change and remove groups and memberships.
+    GROUPS_WRITE "keyreeve:groups:write"
+    /// See roles and who holds them.
+    ROLES_READ "keyreeve:roles:read"
+    /// Make, change, remove, give and take roles.
+    ROLES_WRITE "keyreeve:roles:write"
+    /// See service accounts.
+    SERVICE_ACCOUNTS_READ "keyreeve:service_accounts:read"
+    /// Make, change and remove service accounts and their secrets.
+    SERVICE_ACCOUNTS_WRITE "keyreeve:service_accounts:write"
+    /// See OAuth clients.
+    CLIENTS_READ "keyreeve:clients:read"
+    /// Register, change and remove OAuth clients and their secrets.
+    CLIENTS_WRITE "keyreeve:clients:write"
+    /// See tenants and their settings.
+    TENANTS_READ "keyreeve:tenants:read"
+    /// Make and change tenants and their settings.
+    TENANTS_WRITE "keyreeve:tenants:write"
+    /// See sessions of users.
+    SESSIONS_READ "keyreeve:sessions:read"
+    /// End sessions of users.
+    SESSIONS_WRITE "keyreeve:sessions:write"
+    /// See signing keys, their public part.
+    KEYS_READ "keyreeve:keys:read"
+    /// Rotate signing keys.
+    KEYS_WRITE "keyreeve:keys:write"
+    /// Read the audit log.
+    AUDIT_READ "keyreeve:audit:read"
+    /// See webhooks and their deliveries.
+    WEBHOOKS_READ "keyreeve:webhooks:read"
+    /// Make, change and remove webhooks.
+    WEBHOOKS_WRITE "keyreeve:webhooks:write"
+    /// See one's own profile and sessions.
+    ME_READ "keyreeve:me:read"
+    /// Change one's own profile and password, end one's own sessions.
+    ME_WRITE "keyreeve:me:write"
+}
+
+/// What all scopes of this server's own interfaces begin with.
+const API_PREFIX: &str = "keyreeve:";
 
 /// A set of scope tokens in canonical form: sorted, without duplicates, joined by one space. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -83,6 +140,24 @@ impl ScopeSet {
     #[must_use]
     pub fn contains(&self, token: &str) -> bool {
         self.iter().any(|member| member == token)
+    }
+
+    /// Whether what `scope` of this server's own interfaces opens is open to the bearer: by this very scope, by the one
+    /// that writes where it reads, or by [`ADMIN`].
+    #[must_use]
+    pub fn allows(&self, scope: &str) -> bool {
+        let read = scope.strip_suffix(":read").filter(|_| scope.starts_with(API_PREFIX));
+        self.iter().any(|member| {
+            member == scope
+                || (member == ADMIN && scope.starts_with(API_PREFIX))
+                || read.is_some_and(|noun| member.strip_suffix(":write") == Some(noun))
+        })
+    }
+
+    /// Whether a member is one of this server's own interfaces.
+    #[must_use]
+    pub fn is_for_api(&self) -> bool {
+        self.iter().any(|member| member.starts_with(API_PREFIX))
     }
 
     /// Whether every member is one of `other`, too.
@@ -161,6 +236,20 @@ mod tests {
         assert_eq!(set("a b").union(&set("b c")), set("a b c"));
         assert_eq!(set("a b").without("a"), set("b"));
         assert!(!set("openid2").contains("openid"));
+    }
+
+    #[test]
+    fn writing_implies_reading_and_administering_implies_all() {
+        assert!(set(USERS_WRITE).allows(USERS_READ));
+        assert!(set(USERS_READ).allows(USERS_READ));
+        assert!(!set(USERS_READ).allows(USERS_WRITE));
+        assert!(!set(USERS_WRITE).allows(GROUPS_READ));
+        assert!(!set("users:write keyreeve:users").allows(USERS_READ));
+        assert!(!set("x:write").allows("x:read"), "a foreign scope means what its owner says");
+        assert!(API.iter().all(|scope| set(ADMIN).allows(scope)));
+        assert!(!set(ADMIN).allows("openid"));
+        assert!(set("openid keyreeve:audit:read").is_for_api());
+        assert!(!set("openid keyreeve").is_for_api());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod access;
 mod audit;
+mod caller;
 mod clients;
 mod codes;
 mod front_channel;

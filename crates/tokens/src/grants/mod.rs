@@ -288,7 +288,7 @@ impl Tokens {
 /// (userinfo, administration) are among what the scope opens.
 fn audience<'a>(client: &'a Client, scope: &ScopeSet, issuer: &'a str) -> Vec<&'a str> {
     let mut audience: Vec<&str> = client.settings.audiences.iter().map(String::as_str).collect();
-    let ours = scope.contains(scope::OPENID) || scope.contains(scope::ADMIN);
+    let ours = scope.contains(scope::OPENID) || scope.is_for_api();
     if (audience.is_empty() || ours) && !audience.contains(&issuer) {
         audience.push(issuer);
     }

@@ -1,0 +1,100 @@
+//! Whoever calls this server's own interfaces, the native API and SCIM, with an access token.
+//!
+//! A token does what its scope *and* its holder's [`Authority`] allow: the scope says what the application may do, the
+//! authority whom its holder may do it to. A user's and a service account's authority comes from their roles and groups. A
+//! client that acts for itself has no place in the directory: an operator gave it its scopes, and they are its authority.
+
+use crate::access::{AccessToken, TokenSubject};
+use crate::error::Error;
+use crate::scope;
+use crate::service::Tokens;
+use keyreeve_audit::Actor;
+use keyreeve_base::Origin;
+use keyreeve_identity::{Authority, Cause, Subject, Tenant};
+use std::sync::Arc;
+
+/// How an access token was presented.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Presentation<'a> {
+    /// `Authorization: Bearer` (RFC 6750 section 2.1).
+    Bearer(&'a str),
+}
+
+/// Whoever presented an access token that is good at this moment for this server. Only this room makes one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    tenant: Arc<Tenant>,
+    token: AccessToken,
+    authority: Authority,
+    cause: Cause,
+}
+
+impl Caller {
+    /// The tenant that was called, which is the one that issued the token.
+    #[must_use]
+    pub const fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// The token.
+    #[must_use]
+    pub const fn token(&self) -> &AccessToken {
+        &self.token
+    }
+
+    /// What its holder may change of others.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The holder, as the one who causes what is asked for, at the other end of this request.
+    #[must_use]
+    pub const fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// Whether the token opens what `scope` opens, see [`crate::ScopeSet::allows`]. A scope that was taken from the client
+    /// since is gone from its tokens, too.
+    #[must_use]
+    pub fn allows(&self, scope: &str) -> bool {
+        self.token.claims().scope.allows(scope) && self.token.client().settings.scopes.allows(scope)
+    }
+
+    /// Whether nothing but its holder's authority limits it.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        self.allows(scope::ADMIN)
+    }
+}
+
+impl Tokens {
+    /// Who presents this token to the tenant. None for whatever is not an access token that the tenant issued for this
+    /// server and that is good at this moment: what was wrong is nothing that the bearer needs to know.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn caller(
+        &self,
+        tenant: &Arc<Tenant>,
+        presented: Presentation<'_>,
+        origin: &Origin,
+    ) -> Result<Option<Caller>, Error> {
+        let Presentation::Bearer(text) = presented;
+        let Some(token) = self.verify_access(tenant, text).await? else { return Ok(None) };
+        let (actor, subject) = match token.subject() {
+            TokenSubject::User(user) => (Actor::User(user.id), Subject::User(user.id)),
+            TokenSubject::Client => (Actor::Client(token.client().id), Subject::Client(token.client().id)),
+        };
+        let identity = self.identity();
+        let by_scope = matches!(subject, Subject::Client(_)) && token.claims().scope.is_for_api();
+        let authority = if by_scope {
+            identity.authority_of_bearer_by_scope(tenant.id, subject).await?
+        } else {
+            identity.authority_of_bearer(tenant.id, subject).await?
+        };
+        let cause = Cause::new(actor, origin.clone());
+        Ok(Some(Caller { tenant: Arc::clone(tenant), token, authority, cause }))
+    }
+}
