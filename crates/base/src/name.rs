@@ -14,6 +14,13 @@ pub const MAX_NAME_BYTES: usize = 254;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct CanonicalName(String);
 
+/// The form in which texts are compared whatever their spelling: NFKC, Unicode default case folding, NFKC again. Of any
+/// text; a name is more ([`CanonicalName`]).
+#[must_use]
+pub fn fold(text: &str) -> String {
+    text.nfkc().default_case_fold().nfkc().collect()
+}
+
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -42,7 +49,7 @@ impl CanonicalName {
         if let Some(bad) = text.chars().find(|&c| forbidden(c)) {
             return Err(NameError::Forbidden(bad.into()));
         }
-        let folded: String = text.nfkc().default_case_fold().nfkc().collect();
+        let folded = fold(text);
         match folded.len() {
             0 => Err(NameError::Empty),
             n if n > MAX_NAME_BYTES => Err(NameError::TooLong),

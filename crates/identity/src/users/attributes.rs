@@ -4,12 +4,11 @@
 use super::model::User;
 use super::service::Users;
 use crate::{Error, schema};
-use caseless::Caseless;
+use keyreeve_base::name::fold;
 use keyreeve_base::{TenantId, UserId};
 use keyreeve_crypto::{base64url, sha256};
 use keyreeve_store::{Tx, params};
 use std::collections::{BTreeMap, BTreeSet};
-use unicode_normalization::UnicodeNormalization;
 
 /// How many bytes of a value the index holds; behind them, a longer value has a digest of the whole. An index entry has
 /// to fit into a third of a page of PostgreSQL's.
@@ -81,7 +80,7 @@ fn entries(attributes: &BTreeMap<String, Vec<String>>) -> BTreeSet<(&str, String
 
 /// The form of a value under which it is found.
 fn key_of(value: &str) -> String {
-    let mut folded: String = value.nfkc().default_case_fold().nfkc().collect();
+    let mut folded = fold(value);
     if folded.len() > MAX_KEY {
         let digest = base64url::encode(sha256(folded.as_bytes()));
         folded.truncate(folded.floor_char_boundary(MAX_KEY.saturating_sub(digest.len())));
