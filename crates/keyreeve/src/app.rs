@@ -5,6 +5,7 @@ use crate::jobs::Jobs;
 use crate::{Error, data_dir, doors, master_key, ops};
 use keyreeve_base::World;
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
+use keyreeve_fetch::{FetchOptions, Fetcher};
 use keyreeve_http::front::{Front, Fronted};
 use keyreeve_http::origin::TrustedProxies;
 use keyreeve_http::route::{RouteSpec, Routes};
@@ -34,6 +35,8 @@ pub struct Inner {
     pub identity: Identity,
     /// Clients, grants, tokens, signing keys.
     pub tokens: Tokens,
+    /// The client for requests that leave the server.
+    pub fetcher: Fetcher,
     proxies: TrustedProxies,
     metrics: Option<PrometheusHandle>,
 }
@@ -86,6 +89,7 @@ impl App {
         let config = config.into();
         let public_url = config.public_url(config.listen).map_err(Error::Setup)?;
         let proxies = trusted_proxies(&config)?;
+        let fetcher = fetcher(&config)?;
         if purpose == Purpose::Serve {
             data_dir::create(&config.data_dir).map_err(Error::Setup)?;
             if let Some(mode) = data_dir::too_open(&config.data_dir) {
@@ -120,7 +124,17 @@ impl App {
             identity.clone(),
             &TokensOptions { public_url: public_url.url().clone(), token_path: doors::TOKEN_PATH.to_owned() },
         );
-        Ok(Self(Arc::new(Inner { config, public_url, world, store, identity, tokens, proxies, metrics })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            public_url,
+            world,
+            store,
+            identity,
+            tokens,
+            fetcher,
+            proxies,
+            metrics,
+        })))
     }
 
     /// What `/metrics` prints, when this process records metrics.
@@ -255,6 +269,18 @@ fn store_options(config: &Config, purpose: Purpose) -> Options {
 fn trusted_proxies(config: &Config) -> Result<TrustedProxies, Error> {
     let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
     TrustedProxies::parse(&networks, config.forwarded_by).map_err(|error| Error::Setup(error.to_string()))
+}
+
+fn fetcher(config: &Config) -> Result<Fetcher, Error> {
+    let mut options = FetchOptions {
+        allow_private: config.allow_private_fetch,
+        authorities: config.fetch_authorities_file.clone(),
+        ..FetchOptions::default()
+    };
+    if let Some(resolver) = &config.resolver {
+        options.resolver = resolver.clone();
+    }
+    Fetcher::new(options).map_err(|error| Error::Setup(format!("fetch_authorities_file: {error}")))
 }
 
 fn identity_options(config: &Config) -> IdentityOptions {

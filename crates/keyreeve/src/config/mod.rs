@@ -15,12 +15,14 @@ pub use settings::SETTINGS;
 
 use ipnet::IpNet;
 use keyreeve_crypto::secret::Secret;
+use keyreeve_fetch::Resolve;
 use keyreeve_http::origin::ForwardedBy;
 use settings::Setting;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use value::Given;
 
 /// The prefix of every environment variable.
@@ -173,6 +175,10 @@ pub struct Config {
     pub previous_master_key_file: Option<PathBuf>,
     /// Whether outbound fetches may reach private and loopback addresses.
     pub allow_private_fetch: bool,
+    /// A file of certificate authorities that outbound fetches trust besides the system's.
+    pub fetch_authorities_file: Option<PathBuf>,
+    /// Who resolves the names of outbound fetches; absent: the operating system. Not a setting.
+    pub resolver: Option<Arc<dyn Resolve>>,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Which header those proxies write.
@@ -207,6 +213,8 @@ impl Default for Config {
             master_key_command: None,
             previous_master_key_file: None,
             allow_private_fetch: false,
+            fetch_authorities_file: None,
+            resolver: None,
             trusted_proxies: Vec::new(),
             forwarded_by: ForwardedBy::XForwardedFor,
             metrics_listen: None,

@@ -170,6 +170,9 @@ settings! {
         |c| c.previous_master_key_file.as_ref().map(|path| path.display().to_string());
     "allow_private_fetch", "let outbound fetches reach private and loopback addresses",
         |c, given| c.allow_private_fetch = boolean(given)?, |c| Some(c.allow_private_fetch.to_string());
+    "fetch_authorities_file", "a PEM file of certificate authorities that outbound fetches trust besides the system's",
+        |c, given| c.fetch_authorities_file = Some(path(given)?),
+        |c| c.fetch_authorities_file.as_ref().map(|path| path.display().to_string());
     "trusted_proxies", "addresses and networks of proxies whose X-Forwarded-For and Forwarded headers are believed",
         |c, given| c.trusted_proxies = networks(given)?, |c| joined(&c.trusted_proxies);
     "forwarded_header", "the header that those proxies write: x-forwarded-for or forwarded; the other one is never read",
