@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
+use keyreeve_base::ServiceAccountId;
 use keyreeve_crypto::Secret;
 use keyreeve_http::params::Params;
-use keyreeve_tokens::{ClientCredential, TokenError};
+use keyreeve_tokens::{ClientCredential, ServiceCredential, TokenError};
 use zeroize::Zeroizing;
 
 /// The longest `Authorization` header that is read, in bytes.
@@ -59,6 +60,17 @@ impl Presented {
             (None, None, None, None, Some(client_id)) => Self::None { client_id },
             (None, None, None, None, None) => return Err(TokenError::InvalidClient),
         })
+    }
+
+    /// The credential as that of a service account: those are called by a UUID, and no client is.
+    pub(crate) fn service(&self) -> Option<ServiceCredential<'_>> {
+        match self {
+            Self::Basic { client_id, secret } | Self::Post { client_id, secret } => {
+                client_id.parse::<ServiceAccountId>().ok()?;
+                Some(ServiceCredential { account: client_id, secret })
+            }
+            Self::Assertion { .. } | Self::None { .. } => None,
+        }
     }
 
     /// The credential as the room takes it.

@@ -93,6 +93,11 @@ pub(crate) async fn introspect(request: ClientRequest) -> Response {
 /// `POST /revoke`. An unknown token is no error (RFC 7009 section 2.2).
 pub(crate) async fn revoke(request: ClientRequest) -> Response {
     let done = async {
+        if let Some(account) = request.service() {
+            let token = request.subject_token()?;
+            let tokens = request.state.tokens();
+            return tokens.revoke_as_service(&request.tenant, account, token, &request.origin).await;
+        }
         let client = request.authenticate().await?;
         request
             .state

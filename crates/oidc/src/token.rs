@@ -13,7 +13,7 @@ use keyreeve_http::params::{ParamError, Params, StrictForm};
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
 use keyreeve_tokens::grants::{CodeRedemption, PasswordRequest, RefreshRequest};
-use keyreeve_tokens::{AuthenticatedClient, TokenError, TokenResponse};
+use keyreeve_tokens::{AuthenticatedClient, ServiceCredential, TokenError, TokenResponse};
 use std::sync::Arc;
 
 /// `POST /token`.
@@ -25,6 +25,13 @@ pub(crate) async fn token(mut request: ClientRequest) -> Response {
 }
 
 async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, TokenError> {
+    if let Some(account) = request.service()
+        && request.params.get("grant_type") == Some("client_credentials")
+    {
+        let scope = request.params.get("scope");
+        let tokens = request.state.tokens();
+        return tokens.service_credentials(&request.tenant, account, scope, &request.origin).await;
+    }
     let client = request.authenticate().await?;
     let ClientRequest { state, tenant, origin, params, .. } = request;
     let (tokens, tenant, origin) = (state.tokens(), &**tenant, &*origin);
@@ -79,6 +86,11 @@ impl ClientRequest {
             .clients()
             .authenticate(&self.tenant, self.presented.credential(), &self.origin)
             .await
+    }
+
+    /// The credential, if it is that of a service account.
+    pub(crate) fn service(&self) -> Option<ServiceCredential<'_>> {
+        self.presented.service()
     }
 
     /// The token that the client asks about.

@@ -5,6 +5,7 @@
 //! client that acts for itself has no place in the directory: an operator gave it its scopes, and they are its authority.
 
 use crate::access::{AccessToken, TokenSubject};
+use crate::clients::Client;
 use crate::error::Error;
 use crate::scope;
 use crate::service::Tokens;
@@ -59,7 +60,8 @@ impl Caller {
     /// since is gone from its tokens, too.
     #[must_use]
     pub fn allows(&self, scope: &str) -> bool {
-        self.token.claims().scope.allows(scope) && self.token.client().settings.scopes.allows(scope)
+        let of_client = |client: &Arc<Client>| client.settings.scopes.allows(scope);
+        self.token.claims().scope.allows(scope) && self.token.client().is_none_or(of_client)
     }
 
     /// Whether nothing but its holder's authority limits it.
@@ -85,7 +87,8 @@ impl Tokens {
         let Some(token) = self.verify_access(tenant, text).await? else { return Ok(None) };
         let (actor, subject) = match token.subject() {
             TokenSubject::User(user) => (Actor::User(user.id), Subject::User(user.id)),
-            TokenSubject::Client => (Actor::Client(token.client().id), Subject::Client(token.client().id)),
+            TokenSubject::Client(client) => (Actor::Client(client.id), Subject::Client(client.id)),
+            TokenSubject::Service(account) => (Actor::Service(account.id), Subject::Service(account.id)),
         };
         let identity = self.identity();
         let by_scope = matches!(subject, Subject::Client(_)) && token.claims().scope.is_for_api();

@@ -43,7 +43,7 @@ pub use authorization::{Authorize, Browser, Next, Parameters, Preview, Redirect,
 pub use caller::{Caller, Presentation};
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
 pub use error::{Error, TokenError};
-pub use grants::TokenResponse;
+pub use grants::{ServiceCredential, TokenResponse};
 pub use policy::TokenPolicy;
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use scope::ScopeSet;

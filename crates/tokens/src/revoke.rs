@@ -3,7 +3,7 @@
 use crate::access::VerifiedClaims;
 use crate::clients::AuthenticatedClient;
 use crate::error::{Error, TokenError};
-use crate::grants::HandleKind;
+use crate::grants::{HandleKind, ServiceCredential};
 use crate::schema;
 use crate::service::{Refused, Tokens, topic};
 use keyreeve_audit::Actor;
@@ -46,18 +46,38 @@ impl Tokens {
             };
             return Ok(self.0.store.write(record).await?);
         }
-        Ok(self.revoke_access(tenant.id, client.id, claims, origin).await?)
+        let cause = Cause::new(Actor::Client(client.id), origin.clone());
+        Ok(self.revoke_access(tenant.id, claims, cause).await?)
+    }
+
+    /// Takes back an access token of a service account's. What is no token of its own is left alone, and answered alike.
+    ///
+    /// # Errors
+    /// [`TokenError::InvalidClient`] where the account is not admitted, [`TokenError::Throttled`]; those of the store.
+    pub async fn revoke_as_service(
+        &self,
+        tenant: &Tenant,
+        credential: ServiceCredential<'_>,
+        token: &str,
+        origin: &Origin,
+    ) -> Result<(), TokenError> {
+        let account = self.admit_service(tenant, credential, origin).await?.1.id;
+        let Some(access) = self.check_access(tenant, token).await? else { return Ok(()) };
+        if access.claims().service_account() != Some(account) {
+            return Ok(());
+        }
+        let cause = Cause::new(Actor::Service(account), origin.clone());
+        Ok(self.revoke_access(tenant.id, access.claims(), cause).await?)
     }
 
     async fn revoke_access(
         &self,
         tenant: TenantId,
-        client: ClientId,
         claims: &VerifiedClaims,
-        origin: &Origin,
+        cause: Cause,
     ) -> Result<(), Error> {
         let (jti, expires_at) = (claims.jti, Timestamp::from_seconds(claims.exp));
-        let (room, cause) = (self.clone(), Cause::new(Actor::Client(client), origin.clone()));
+        let room = self.clone();
         self.0
             .store
             .write(async move |tx: &mut Tx<'_>| {

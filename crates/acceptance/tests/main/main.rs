@@ -21,6 +21,7 @@ mod main_job;
 mod program;
 mod routes;
 mod secrets_in_output;
+mod service_tokens;
 mod sessions;
 mod token_endpoint;
 mod token_use;

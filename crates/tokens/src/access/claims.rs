@@ -1,7 +1,7 @@
 //! The claims of our tokens: as they are written, and as they are read back.
 
 use crate::scope::ScopeSet;
-use keyreeve_base::{GrantId, SessionId};
+use keyreeve_base::{GrantId, ServiceAccountId, SessionId};
 use keyreeve_crypto::base64url;
 use keyreeve_crypto::sign::Algorithm;
 use serde::{Deserialize, Serialize, Serializer};
@@ -93,7 +93,7 @@ pub(crate) fn access_hash(alg: Algorithm, access_token: &str) -> String {
 pub struct VerifiedClaims {
     /// The issuer.
     pub iss: String,
-    /// The user's identifier, or the `client_id` of a client that acts for itself.
+    /// The user's or service account's identifier, or the `client_id` of a client that acts for itself.
     pub sub: String,
     /// Whom the token is for.
     #[serde(deserialize_with = "several_or_one")]
@@ -119,6 +119,14 @@ pub struct VerifiedClaims {
     pub sid: Option<SessionId>,
     /// The grant that it ends with; none where a client acts for itself.
     pub gid: Option<GrantId>,
+}
+
+impl VerifiedClaims {
+    /// The service account that it speaks for: those are their own clients, and no client is called by a UUID.
+    #[must_use]
+    pub fn service_account(&self) -> Option<ServiceAccountId> {
+        (self.gid.is_none() && self.sub == self.client_id).then(|| self.sub.parse().ok()).flatten()
+    }
 }
 
 fn several_or_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -25,7 +25,7 @@ pub struct Introspection {
     /// The client that it was issued to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// The user's name.
+    /// The user's or service account's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// `Bearer` for access tokens.
@@ -108,7 +108,8 @@ impl Tokens {
         }
         let username = match access.subject() {
             TokenSubject::User(user) => user.username.clone().or_else(|| user.email.clone()),
-            TokenSubject::Client => None,
+            TokenSubject::Service(account) => Some(account.name.clone()),
+            TokenSubject::Client(_) => None,
         };
         Ok(Some(Introspection {
             active: true,

@@ -21,7 +21,7 @@ use crate::service::Tokens;
 use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_crypto::jws::{MAX_TOKEN_BYTES, Unverified};
 use keyreeve_crypto::sha256;
-use keyreeve_identity::{Tenant, User};
+use keyreeve_identity::{ServiceAccount, Tenant, User};
 use keyreeve_store::{Tx, params};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -43,14 +43,16 @@ pub enum TokenSubject {
     /// A user.
     User(Arc<User>),
     /// The client itself.
-    Client,
+    Client(Arc<Client>),
+    /// A service account, for itself.
+    Service(Arc<ServiceAccount>),
 }
 
 /// An access token that is good at this moment. Only this room makes one.
 #[derive(Clone)]
 pub struct AccessToken {
     verified: Arc<Verified>,
-    client: Arc<Client>,
+    client: Option<Arc<Client>>,
     subject: TokenSubject,
     grant: Option<Arc<GrantState>>,
 }
@@ -62,10 +64,10 @@ impl AccessToken {
         &self.verified.claims
     }
 
-    /// The client that it was issued to.
+    /// The client that it was issued to; none for a service account, which is its own client.
     #[must_use]
-    pub const fn client(&self) -> &Arc<Client> {
-        &self.client
+    pub const fn client(&self) -> Option<&Arc<Client>> {
+        self.client.as_ref()
     }
 
     /// Whom it speaks for.
@@ -74,12 +76,12 @@ impl AccessToken {
         &self.subject
     }
 
-    /// The user, as of now; none for a client that acts for itself.
+    /// The user, as of now; none for a client or service account that acts for itself.
     #[must_use]
     pub const fn user(&self) -> Option<&Arc<User>> {
         match &self.subject {
             TokenSubject::User(user) => Some(user),
-            TokenSubject::Client => None,
+            TokenSubject::Client(_) | TokenSubject::Service(_) => None,
         }
     }
 
@@ -122,6 +124,14 @@ impl Tokens {
         if !in_time || !tenant.is_active() || self.is_revoked(tenant.id, claims.jti).await? {
             return Ok(None);
         }
+        if let Some(account) = claims.service_account() {
+            // The account and whoever answers for it, as they are now (AC-77).
+            let account = self.0.identity.service_accounts().active(tenant.id, account).await?;
+            return Ok(account.map(|account| {
+                let subject = TokenSubject::Service(account);
+                AccessToken { verified, client: None, subject, grant: None }
+            }));
+        }
         let Some(client) = self.clients().by_client_id(tenant.id, &claims.client_id).await? else {
             return Ok(None);
         };
@@ -130,7 +140,7 @@ impl Tokens {
             return Ok(None);
         }
         let Some((subject, grant)) = self.subject_of(&client, claims).await? else { return Ok(None) };
-        Ok(Some(AccessToken { verified, client, subject, grant }))
+        Ok(Some(AccessToken { verified, client: Some(client), subject, grant }))
     }
 
     /// The claims of a token that one of the tenant's published keys has signed, from memory if it was seen before.
@@ -174,12 +184,14 @@ impl Tokens {
     /// Whom a token speaks for, if nothing stands against them.
     async fn subject_of(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         claims: &VerifiedClaims,
     ) -> Result<Option<(TokenSubject, Option<Arc<GrantState>>)>, Error> {
         let tenant = client.tenant_id;
         let Some(gid) = claims.gid else {
-            return Ok((claims.sub == claims.client_id).then_some((TokenSubject::Client, None)));
+            return Ok(
+                (claims.sub == claims.client_id).then(|| (TokenSubject::Client(Arc::clone(client)), None))
+            );
         };
         let found = self.grant_state(tenant, gid).await?;
         let Some(grant) = found.filter(|grant| !grant.revoked && grant.client == client.id) else {

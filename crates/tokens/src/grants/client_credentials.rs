@@ -1,6 +1,6 @@
 //! The client credentials grant: a client acts for itself (RFC 6749 section 4.4).
 
-use super::{Issue, TokenResponse};
+use super::{Holder, Issue, TokenResponse};
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::error::TokenError;
 use crate::scope::ScopeSet;
@@ -42,7 +42,7 @@ impl Tokens {
             .map_err(|refusal| TokenError::refused(&refusal, TokenError::InvalidClient))?;
         let issue = Issue {
             tenant,
-            client,
+            holder: Holder::Client(client),
             admitted: &admitted,
             grant: None,
             scope,

@@ -1,7 +1,7 @@
 //! The authorization code grant: redeeming a code (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
 
 use super::handle::{Kind, Presented};
-use super::{Grant, Issue, TokenResponse};
+use super::{Grant, Holder, Issue, TokenResponse};
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::error::TokenError;
 use crate::pkce::CodeChallenge;
@@ -143,7 +143,7 @@ impl Tokens {
         let scope = grant.scope.clone();
         let issue = Issue {
             tenant,
-            client,
+            holder: Holder::Client(client),
             admitted: &admitted,
             grant: Some(&grant),
             scope,

@@ -8,15 +8,17 @@ mod code;
 mod handle;
 mod password;
 mod refresh;
+mod service;
 
 pub use code::CodeRedemption;
 pub(crate) use handle::Kind as HandleKind;
 pub use password::PasswordRequest;
 pub use refresh::RefreshRequest;
+pub use service::ServiceCredential;
 
 use crate::access::{AccessClaims, IdClaims, access_hash};
 use crate::claims::{self, ClaimsRequest};
-use crate::clients::Client;
+use crate::clients::{Client, LifetimeOverrides};
 use crate::consent::scope_of;
 use crate::error::{Error, TokenError};
 use crate::policy::{Lifetimes, TokenPolicy};
@@ -28,7 +30,7 @@ use keyreeve_base::{ClientId, GrantId, Origin, SessionId, TenantId, Timestamp, U
 use keyreeve_crypto::Secret;
 use keyreeve_crypto::jws::{Header, sign_compact};
 use keyreeve_crypto::sign::SigningKey;
-use keyreeve_identity::{Admitted, Redeemed, Subject, Tenant};
+use keyreeve_identity::{Admitted, Redeemed, ServiceAccount, Subject, Tenant};
 use keyreeve_store::{Row, Tx, params};
 use serde::Serialize;
 use std::sync::Arc;
@@ -151,10 +153,29 @@ impl Tokens {
     }
 }
 
+/// Who asks for tokens and gets them: what `client_id` says in them.
+#[derive(Clone, Copy)]
+pub(crate) enum Holder<'a> {
+    /// An OAuth client, for a user or for itself.
+    Client(&'a Client),
+    /// A service account, which speaks for itself.
+    Service(&'a ServiceAccount),
+}
+
+impl Holder<'_> {
+    /// Its `client_id`. No client's can be that of a service account, which is a UUID.
+    fn client_id(&self) -> String {
+        match self {
+            Self::Client(client) => client.client_id.clone(),
+            Self::Service(account) => account.id.to_string(),
+        }
+    }
+}
+
 /// What tokens are made of, once admission has said yes.
 pub(crate) struct Issue<'a> {
     pub(crate) tenant: &'a Tenant,
-    pub(crate) client: &'a Client,
+    pub(crate) holder: Holder<'a>,
     pub(crate) admitted: &'a Admitted,
     /// The grant; none where a client acts for itself.
     pub(crate) grant: Option<&'a Grant>,
@@ -188,6 +209,15 @@ impl Tokens {
         Ok(Signers { access, id, lifetimes: policy.lifetimes(&settings.lifetimes) })
     }
 
+    /// The key and lifetime of a service account's tokens.
+    async fn service_signers(&self, account: &ServiceAccount) -> Result<Signers, Error> {
+        let policy = self.policy(account.tenant_id).await?;
+        let key = self.keys().signing(account.tenant_id, policy.default_alg).await?;
+        let own =
+            LifetimeOverrides { access_token_s: account.token_lifetime_s, ..LifetimeOverrides::default() };
+        Ok(Signers { access: Arc::clone(&key), id: key, lifetimes: policy.lifetimes(&own) })
+    }
+
     /// Records that a client presented what is no code or refresh token of this tenant's: an action and a reason.
     async fn refuse_unknown(
         &self,
@@ -212,13 +242,13 @@ impl Tokens {
         if let Some(grant) = issue.grant {
             expires_at = expires_at.min(grant.expires_at);
         }
+        let client_id = issue.holder.client_id();
         let sub = match issue.admitted.subject() {
             Subject::User(user) => user.to_string(),
-            Subject::Client(_) => issue.client.client_id.clone(),
-            // No grant is made for one yet; a token in the client's name would be somebody else's.
-            Subject::Service(_) => return Err(TokenError::UnauthorizedClient),
+            Subject::Client(_) => client_id.clone(),
+            Subject::Service(account) => account.to_string(),
         };
-        let audience = audience(issue.client, &issue.scope, &issuer);
+        let audience = audience(issue.holder, &issue.scope, &issuer);
         let user_facts = issue.grant.map(|grant| (grant, issue.admitted.auth_time().seconds()));
         let claims = AccessClaims {
             iss: &issuer,
@@ -227,7 +257,7 @@ impl Tokens {
             exp: expires_at.seconds(),
             iat: now.seconds(),
             jti: self.0.world.new_uuid(),
-            client_id: &issue.client.client_id,
+            client_id: &client_id,
             scope: &issue.scope,
             auth_time: user_facts.map(|(_, auth_time)| auth_time),
             acr: user_facts.and_then(|(grant, _)| grant.acr.as_deref()),
@@ -239,7 +269,7 @@ impl Tokens {
             .map_err(Error::key)?;
         let id_token = match issue.grant {
             Some(grant) if issue.scope.contains(scope::OPENID) => {
-                Some(self.sign_id_token(&issue, grant, signers, &access_token)?)
+                Some(self.sign_id_token(&issue, grant, signers, (&client_id, &access_token))?)
             }
             _ => None,
         };
@@ -260,7 +290,7 @@ impl Tokens {
         issue: &Issue<'_>,
         grant: &Grant,
         signers: &Signers,
-        access_token: &str,
+        (client_id, access_token): (&str, &str),
     ) -> Result<String, Error> {
         let now = self.now();
         let wanted = grant.claims.id_token;
@@ -269,7 +299,7 @@ impl Tokens {
         let claims = IdClaims {
             iss: &self.issuer(issue.tenant),
             sub: &grant.user.to_string(),
-            aud: &issue.client.client_id,
+            aud: client_id,
             exp: now.plus(signers.lifetimes.id_token).seconds(),
             iat: now.seconds(),
             auth_time: grant.auth_time.seconds(),
@@ -284,10 +314,14 @@ impl Tokens {
     }
 }
 
-/// Whom an access token is for: the client's registered audiences, and this server itself where its own endpoints
-/// (userinfo, administration) are among what the scope opens.
-fn audience<'a>(client: &'a Client, scope: &ScopeSet, issuer: &'a str) -> Vec<&'a str> {
-    let mut audience: Vec<&str> = client.settings.audiences.iter().map(String::as_str).collect();
+/// Whom an access token is for: the registered audiences, and this server itself where its own endpoints (userinfo,
+/// administration) are among what the scope opens.
+fn audience<'a>(holder: Holder<'a>, scope: &ScopeSet, issuer: &'a str) -> Vec<&'a str> {
+    let registered: &'a [String] = match holder {
+        Holder::Client(client) => &client.settings.audiences,
+        Holder::Service(_) => &[],
+    };
+    let mut audience: Vec<&str> = registered.iter().map(String::as_str).collect();
     let ours = scope.contains(scope::OPENID) || scope.is_for_api();
     if (audience.is_empty() || ours) && !audience.contains(&issuer) {
         audience.push(issuer);

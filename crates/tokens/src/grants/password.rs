@@ -1,7 +1,7 @@
 //! The resource owner password credentials grant (RFC 6749 section 4.3), for what cannot show a sign-in page. Closed
 //! unless the tenant opens it.
 
-use super::{Grant, Issue, TokenResponse};
+use super::{Grant, Holder, Issue, TokenResponse};
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::error::TokenError;
@@ -85,7 +85,7 @@ impl Tokens {
         let (grant, admitted) = admitted.map_err(|refusal| TokenError::refused(&refusal, denied()))?;
         let issue = Issue {
             tenant,
-            client,
+            holder: Holder::Client(client),
             admitted: &admitted,
             grant: Some(&grant),
             scope,

@@ -1,7 +1,7 @@
 //! The refresh token grant: rotation with detection of reuse (RFC 6749 section 6, RFC 9700 section 4.14).
 
 use super::handle::{Kind, Presented};
-use super::{Grant, Issue, TokenResponse};
+use super::{Grant, Holder, Issue, TokenResponse};
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::consent::scope_of;
 use crate::error::TokenError;
@@ -127,7 +127,7 @@ impl Tokens {
         let (grant, admitted) = rotated?;
         let issue = Issue {
             tenant,
-            client,
+            holder: Holder::Client(client),
             admitted: &admitted,
             grant: Some(&grant),
             scope: scope.unwrap_or_else(|| grant.scope.clone()),
