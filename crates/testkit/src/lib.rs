@@ -1,5 +1,5 @@
 //! What tests need around the code under test: a clock that they turn, a store on either engine, a throw-away
-//! PostgreSQL.
+//! PostgreSQL, a mail server that keeps what it is given.
 //!
 //! ```no_run
 //! use keyreeve_testkit::{Engine, on_both_engines, store};
@@ -29,6 +29,7 @@
 
 mod clock;
 mod database;
+pub mod mail;
 pub mod postgres;
 mod process;
 mod store;
@@ -36,4 +37,5 @@ mod store;
 pub use clock::{START, TestClock, test_world};
 pub use database::Database;
 pub use keyreeve_store::Engine;
+pub use mail::{Mail, MailServer, Manner};
 pub use store::{TestStore, block_on, store, store_with};
