@@ -72,7 +72,7 @@ pub use change::{Change, OnChange};
 pub use error::{Cause, Error};
 pub use migrate::Migration;
 pub use options::{Engine, Location, Options};
-pub use sql::Statement;
+pub use sql::{Statement, joined_statements};
 pub use tx::Tx;
 pub use value::{FromColumn, Param, Row, ToParam, Value};
 

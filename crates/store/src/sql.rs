@@ -85,6 +85,31 @@ macro_rules! statements {
     };
 }
 
+/// The statements of a room's several modules as one list, for its `STATEMENTS`; `N` is the sum of their lengths.
+///
+/// # Panics
+/// When `N` is anything else: in a `static`, that does not compile.
+#[allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "runs when compiling; an index out of bounds does not compile"
+)]
+#[must_use]
+pub const fn joined_statements<const N: usize>(parts: &[&[&'static Statement]]) -> [&'static Statement; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut place) = (0, 0);
+    while part < parts.len() {
+        let mut index = 0;
+        while index < parts[part].len() {
+            all[place] = parts[part][index];
+            (index, place) = (index + 1, place + 1);
+        }
+        part += 1;
+    }
+    assert!(place == N, "every place is filled");
+    all
+}
+
 /// The words that differ, `{like_this}`: what each stands for on SQLite and on PostgreSQL.
 ///
 /// JSON is kept as text on both: a `jsonb` parameter would need a type of its own, and it would come back with its keys

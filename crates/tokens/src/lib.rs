@@ -45,6 +45,6 @@ pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings,
 pub use error::{Error, TokenError};
 pub use grants::{ServiceCredential, TokenResponse};
 pub use policy::TokenPolicy;
-pub use schema::{MIGRATIONS, STATEMENTS};
+pub use schema::{EVERY_STATEMENT as STATEMENTS, MIGRATIONS};
 pub use scope::ScopeSet;
 pub use service::{Tokens, TokensOptions};

@@ -1,13 +1,23 @@
 //! Tables and statements of the tokens room.
 
-use keyreeve_store::{Migration, statements};
+mod bound;
+mod mappers;
+
+use keyreeve_store::{Migration, Statement, joined_statements, statements};
 
 /// The room's tables. Secrets, codes and refresh tokens are kept as digests only; private keys are sealed.
 ///
 /// A grant is one row from the moment its code is made: redeeming the code and rotating the refresh token are each one
 /// conditional update of that row, found by its identifier, which touches no index and answers all that the new tokens
 /// need.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[FOUNDATION, mappers::MIGRATION, bound::MIGRATION];
+
+/// Every statement of the room, for the test that prepares them all on both engines.
+pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
+    { STATEMENTS.len() + mappers::STATEMENTS.len() + bound::STATEMENTS.len() },
+>(&[STATEMENTS, mappers::STATEMENTS, bound::STATEMENTS]);
+
+const FOUNDATION: Migration = Migration {
     id: "tokens/0001_clients_and_grants",
     sql: "
 CREATE TABLE token_policy (
@@ -105,7 +115,7 @@ CREATE TABLE revoked_access_token (
 ) {strict};
 CREATE INDEX revoked_access_token_expiry ON revoked_access_token (expires_at);
 ",
-}];
+};
 
 statements! {
     // ── policy ──
@@ -187,28 +197,29 @@ statements! {
 
     /// A grant with a code that waits to be redeemed.
     pub(crate) INSERT_CODE = "INSERT INTO oauth_grant (id, tenant_id, client, user_id, session_id, offline, scope, claims, \
-        nonce, auth_time, amr, acr, created_at, expires_at, code_digest, code_expires_at, redirect_uri, challenge) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        nonce, auth_time, amr, acr, created_at, expires_at, code_digest, code_expires_at, redirect_uri, challenge, \
+        resources, code_jkt) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
     /// A grant that needs no code.
     pub(crate) INSERT_GRANT = "INSERT INTO oauth_grant (id, tenant_id, client, user_id, session_id, offline, scope, \
-        auth_time, amr, acr, created_at, expires_at, redeemed_at, refresh_digest, refresh_expires_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, $13, $14)";
+        auth_time, amr, acr, created_at, expires_at, redeemed_at, refresh_digest, refresh_expires_at, resources, \
+        refresh_jkt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, $13, $14, $15, $16)";
     /// Redeems a code: of any number of attempts, one gets the row.
     pub(crate) REDEEM_CODE = "UPDATE oauth_grant SET redeemed_at = $4, expires_at = $5, refresh_digest = $6, \
-        refresh_expires_at = $7 WHERE tenant_id = $1 AND id = $2 AND code_digest = $3 AND redeemed_at IS NULL \
-        AND revoked_at IS NULL RETURNING id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, \
-        acr, expires_at, code_expires_at, redirect_uri, challenge";
+        refresh_expires_at = $7, refresh_jkt = $8 WHERE tenant_id = $1 AND id = $2 AND code_digest = $3 \
+        AND redeemed_at IS NULL AND revoked_at IS NULL RETURNING id, client, user_id, session_id, offline, scope, claims, \
+        nonce, auth_time, amr, acr, expires_at, resources, code_expires_at, redirect_uri, challenge, code_jkt";
     /// Whether there still is a grant.
     pub(crate) GRANT_EXISTS = "SELECT COUNT(*) FROM oauth_grant WHERE tenant_id = $1 AND id = $2";
     /// Rotates a refresh token: of any number of attempts, one gets the row.
     pub(crate) ROTATE = "UPDATE oauth_grant SET refresh_digest = $6, refresh_expires_at = $7 \
         WHERE tenant_id = $1 AND id = $2 AND client = $3 AND refresh_digest = $4 AND revoked_at IS NULL \
-        AND expires_at > $5 AND refresh_expires_at > $5 \
-        RETURNING id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, acr, expires_at";
+        AND expires_at > $5 AND refresh_expires_at > $5 AND (refresh_jkt IS NULL OR refresh_jkt = $8) \
+        RETURNING id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, acr, expires_at, resources";
     /// Undoes a rotation of the same transaction.
     pub(crate) UNROTATE = "UPDATE oauth_grant SET refresh_digest = $3, refresh_expires_at = $4 WHERE tenant_id = $1 AND id = $2";
     /// Whose a refresh token is, and which one of the grant's is the present one.
-    pub(crate) GRANT_OWNER = "SELECT client, scope, revoked_at, refresh_digest FROM oauth_grant \
+    pub(crate) GRANT_OWNER = "SELECT client, scope, revoked_at, refresh_digest, resources, refresh_jkt FROM oauth_grant \
         WHERE tenant_id = $1 AND id = $2";
     /// Ends a grant.
     pub(crate) REVOKE_GRANT = "UPDATE oauth_grant SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL";
@@ -220,7 +231,7 @@ statements! {
         WHERE tenant_id = $1 AND id = $2";
     /// What introspection tells of a refresh token.
     pub(crate) GRANT_BY_REFRESH = "SELECT id, client, user_id, session_id, offline, scope, claims, nonce, auth_time, amr, \
-        acr, expires_at, refresh_expires_at FROM oauth_grant \
+        acr, expires_at, resources, refresh_expires_at, refresh_jkt FROM oauth_grant \
         WHERE tenant_id = $1 AND id = $2 AND refresh_digest = $3 AND revoked_at IS NULL";
     /// A user's redeemed and living grants, newest first.
     pub(crate) GRANTS_OF = "SELECT g.id, c.client_id, c.settings, g.scope, g.offline, g.session_id, g.created_at, g.expires_at \

@@ -32,6 +32,16 @@ pub(crate) struct AccessClaims<'a> {
     /// The grant that it ends with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gid: Option<GrantId>,
+    /// The key whose possession goes with it (RFC 9449 section 6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cnf: Option<Confirmation<&'a str>>,
+}
+
+/// The key that a token is bound to (RFC 7800 section 3.1, RFC 9449 section 6.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation<T = String> {
+    /// The RFC 7638 thumbprint of the key, SHA-256 in base64url.
+    pub jkt: T,
 }
 
 impl AccessClaims<'_> {
@@ -119,6 +129,8 @@ pub struct VerifiedClaims {
     pub sid: Option<SessionId>,
     /// The grant that it ends with; none where a client acts for itself.
     pub gid: Option<GrantId>,
+    /// The key that it is bound to. A token with this claim is worth nothing without a proof of that key.
+    pub cnf: Option<Confirmation>,
 }
 
 impl VerifiedClaims {
@@ -191,6 +203,7 @@ mod tests {
                 amr: &[],
                 sid: None,
                 gid: None,
+                cnf: None,
             };
             serde_json::to_value(&claims).unwrap()
         };

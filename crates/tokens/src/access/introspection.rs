@@ -149,7 +149,7 @@ impl Tokens {
                 tx.query_opt(
                     &schema::GRANT_BY_REFRESH,
                     &params![id, presented.grant, presented.digest],
-                    |row| Ok((Grant::from_row(row)?, row.get::<Timestamp>(12)?)),
+                    |row| Ok((Grant::from_row(row)?, row.get::<Timestamp>(13)?)),
                 )
                 .await
             })

@@ -7,8 +7,8 @@
 mod claims;
 mod introspection;
 
-pub use claims::VerifiedClaims;
 pub(crate) use claims::{AccessClaims, HintClaims, IdClaims, access_hash};
+pub use claims::{Confirmation, VerifiedClaims};
 pub use introspection::Introspection;
 
 use crate::claims::{ClaimSet, describe};
@@ -107,7 +107,9 @@ impl Tokens {
     pub async fn verify_access(&self, tenant: &Tenant, token: &str) -> Result<Option<AccessToken>, Error> {
         let Some(access) = self.check_access(tenant, token).await? else { return Ok(None) };
         let issuer = self.issuer(tenant);
-        Ok(Some(access).filter(|access| access.claims().aud.contains(&issuer)))
+        // A token that is bound to a key is worth nothing by itself (RFC 9449 section 7.1).
+        Ok(Some(access)
+            .filter(|access| access.claims().aud.contains(&issuer) && access.claims().cnf.is_none()))
     }
 
     /// The same for a token that may be for somebody else.

@@ -487,6 +487,8 @@ impl NewCode {
         let claims =
             (!request.claims.is_empty()).then(|| json(serde_json::to_string(&request.claims))).transpose()?;
         let amr = json(serde_json::to_string(self.session.amr()))?;
+        let resources: Option<&str> = None;
+        let key: Option<&str> = None;
         tx.execute(
             &schema::INSERT_CODE,
             &params![
@@ -507,7 +509,9 @@ impl NewCode {
                 self.digest,
                 expires_at,
                 &request.address.uri,
-                request.challenge.as_ref().map(crate::pkce::CodeChallenge::as_str)
+                request.challenge.as_ref().map(crate::pkce::CodeChallenge::as_str),
+                resources,
+                key
             ],
         )
         .await?;

@@ -48,8 +48,10 @@ impl Tokens {
             scope,
             nonce: None,
             refresh_token: None,
+            resources: &[],
+            key: None,
         };
-        self.issue(issue, &signers)
+        self.issue(issue, &signers).await
     }
 }
 

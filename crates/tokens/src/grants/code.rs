@@ -46,9 +46,9 @@ impl RedeemedCode {
     fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
         Ok(Self {
             grant: Grant::from_row(row)?,
-            code_expires_at: row.get(12)?,
-            redirect_uri: row.get(13)?,
-            challenge: row.get(14)?,
+            code_expires_at: row.get(13)?,
+            redirect_uri: row.get(14)?,
+            challenge: row.get(15)?,
         })
     }
 
@@ -131,7 +131,9 @@ impl Tokens {
                 let now = room.now();
                 let (expires_at, refresh_expires_at) = lifetimes.of_grant(now, refresh_digest.is_some());
                 let (whose, Presented { grant, digest }) = (attempt.tenant, attempt.code);
-                let row = params![whose, grant, digest, now, expires_at, refresh_digest, refresh_expires_at];
+                let key: Option<&str> = None;
+                let row =
+                    params![whose, grant, digest, now, expires_at, refresh_digest, refresh_expires_at, key];
                 match tx.query_opt(&schema::REDEEM_CODE, &row, RedeemedCode::from_row).await? {
                     Some(code) => room.admit_code(tx, code, &attempt).await,
                     None => room.refuse_code(tx, &attempt).await.map(Err),
@@ -149,8 +151,10 @@ impl Tokens {
             scope,
             nonce,
             refresh_token: refresh.map(|token| token.text),
+            resources: &grant.resources,
+            key: None,
         };
-        self.issue(issue, &signers)
+        self.issue(issue, &signers).await
     }
 
     async fn admit_code(

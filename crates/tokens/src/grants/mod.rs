@@ -16,7 +16,7 @@ pub use password::PasswordRequest;
 pub use refresh::RefreshRequest;
 pub use service::ServiceCredential;
 
-use crate::access::{AccessClaims, IdClaims, access_hash};
+use crate::access::{AccessClaims, Confirmation, IdClaims, access_hash};
 use crate::claims::{self, ClaimsRequest};
 use crate::clients::{Client, LifetimeOverrides};
 use crate::consent::scope_of;
@@ -41,7 +41,7 @@ use std::sync::Arc;
 pub struct TokenResponse {
     /// The access token: a JWT (RFC 9068).
     pub access_token: String,
-    /// Always `Bearer`.
+    /// `Bearer`, or `DPoP` for a token that is bound to a key (RFC 9449 section 5).
     pub token_type: &'static str,
     /// The life of the access token in seconds.
     pub expires_in: i64,
@@ -70,6 +70,21 @@ pub(crate) struct Grant {
     pub(crate) amr: Arc<[String]>,
     pub(crate) acr: Option<String>,
     pub(crate) expires_at: Timestamp,
+    /// For which resources it was made (RFC 8707); none for what its client's tokens are usually for.
+    pub(crate) resources: Vec<String>,
+}
+
+pub(crate) fn resources_of(text: Option<&str>) -> Result<Vec<String>, keyreeve_store::Error> {
+    text.map_or_else(|| Ok(Vec::new()), serde_json::from_str)
+        .map_err(|e| keyreeve_store::Error::corrupt(format!("a grant's resources: {e}")))
+}
+
+/// The column of a grant's resources: nothing where there are none.
+pub(crate) fn resources_text(resources: &[String]) -> Result<Option<String>, Error> {
+    if resources.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(resources).map(Some).map_err(|e| Error::corrupt("grant", e))
 }
 
 pub(crate) fn claims_of(text: Option<&str>) -> Result<ClaimsRequest, keyreeve_store::Error> {
@@ -94,6 +109,7 @@ impl Grant {
                 .map_err(|e| keyreeve_store::Error::corrupt(format!("a grant's methods: {e}")))?,
             acr: row.get(10)?,
             expires_at: row.get(11)?,
+            resources: resources_of(row.get::<Option<String>>(12)?.as_deref())?,
         })
     }
 
@@ -184,6 +200,10 @@ pub(crate) struct Issue<'a> {
     /// The first ID token of a grant bears the nonce, later ones do not (OpenID Connect Core section 12.2).
     pub(crate) nonce: Option<&'a str>,
     pub(crate) refresh_token: Option<Secret>,
+    /// For which resources the access token is; none for what the client's tokens are usually for.
+    pub(crate) resources: &'a [String],
+    /// The key that the access token is bound to: its RFC 7638 thumbprint.
+    pub(crate) key: Option<&'a str>,
 }
 
 /// What signing needs, fetched before anything is consumed.
@@ -235,7 +255,11 @@ impl Tokens {
     }
 
     /// Signs the tokens of an admitted principal.
-    pub(crate) fn issue(&self, issue: Issue<'_>, signers: &Signers) -> Result<TokenResponse, TokenError> {
+    pub(crate) async fn issue(
+        &self,
+        issue: Issue<'_>,
+        signers: &Signers,
+    ) -> Result<TokenResponse, TokenError> {
         let now = self.now();
         let issuer = self.issuer(issue.tenant);
         let mut expires_at = now.plus(signers.lifetimes.access_token);
@@ -248,7 +272,7 @@ impl Tokens {
             Subject::Client(_) => client_id.clone(),
             Subject::Service(account) => account.to_string(),
         };
-        let audience = audience(issue.holder, &issue.scope, &issuer);
+        let audience = audience(&issue, &issuer);
         let user_facts = issue.grant.map(|grant| (grant, issue.admitted.auth_time().seconds()));
         let claims = AccessClaims {
             iss: &issuer,
@@ -264,6 +288,7 @@ impl Tokens {
             amr: user_facts.map_or(&[], |(grant, _)| &grant.amr),
             sid: issue.admitted.session(),
             gid: issue.grant.map(|grant| grant.id),
+            cnf: issue.key.map(|jkt| Confirmation { jkt }),
         };
         let access_token = sign_compact(&signers.access, &Header::of_type(AccessClaims::TYPE), &claims)
             .map_err(Error::key)?;
@@ -277,7 +302,7 @@ impl Tokens {
             .increment(1);
         Ok(TokenResponse {
             access_token,
-            token_type: "Bearer",
+            token_type: if issue.key.is_some() { "DPoP" } else { "Bearer" },
             expires_in: expires_at.seconds().saturating_sub(now.seconds()),
             refresh_token: issue.refresh_token.map(|token| token.expose().to_owned()),
             id_token,
@@ -314,15 +339,16 @@ impl Tokens {
     }
 }
 
-/// Whom an access token is for: the registered audiences, and this server itself where its own endpoints (userinfo,
-/// administration) are among what the scope opens.
-fn audience<'a>(holder: Holder<'a>, scope: &ScopeSet, issuer: &'a str) -> Vec<&'a str> {
-    let registered: &'a [String] = match holder {
+/// Whom an access token is for: the resources that were asked for, else the registered audiences; and this server itself
+/// where its own endpoints (userinfo, administration) are among what the scope opens.
+fn audience<'a>(issue: &'a Issue<'_>, issuer: &'a str) -> Vec<&'a str> {
+    let registered: &'a [String] = match issue.holder {
         Holder::Client(client) => &client.settings.audiences,
         Holder::Service(_) => &[],
     };
-    let mut audience: Vec<&str> = registered.iter().map(String::as_str).collect();
-    let ours = scope.contains(scope::OPENID) || scope.is_for_api();
+    let named = if issue.resources.is_empty() { registered } else { issue.resources };
+    let mut audience: Vec<&str> = named.iter().map(String::as_str).collect();
+    let ours = issue.scope.contains(scope::OPENID) || issue.scope.is_for_api();
     if (audience.is_empty() || ours) && !audience.contains(&issuer) {
         audience.push(issuer);
     }

@@ -91,8 +91,10 @@ impl Tokens {
             scope,
             nonce: None,
             refresh_token: refresh.map(|token| token.text),
+            resources: &grant.resources,
+            key: None,
         };
-        self.issue(issue, &signers)
+        self.issue(issue, &signers).await
     }
 }
 
@@ -129,6 +131,7 @@ fn grant_of(
         amr: admitted.shared_amr(),
         acr: admitted.acr().map(str::to_owned),
         expires_at,
+        resources: Vec::new(),
     })
 }
 
@@ -142,6 +145,8 @@ async fn insert(
     (now, refresh_digest, refresh_expires_at): Refreshable,
 ) -> Result<(), TokenError> {
     let amr = serde_json::to_string(&*grant.amr).map_err(|e| crate::Error::corrupt("grant", e))?;
+    let resources = super::resources_text(&grant.resources)?;
+    let key: Option<&str> = None;
     tx.execute(
         &schema::INSERT_GRANT,
         &params![
@@ -158,7 +163,9 @@ async fn insert(
             now,
             grant.expires_at,
             refresh_digest,
-            refresh_expires_at
+            refresh_expires_at,
+            resources,
+            key
         ],
     )
     .await?;

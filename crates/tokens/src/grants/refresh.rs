@@ -133,8 +133,10 @@ impl Tokens {
             scope: scope.unwrap_or_else(|| grant.scope.clone()),
             nonce: None,
             refresh_token: Some(successor.text),
+            resources: &grant.resources,
+            key: None,
         };
-        self.issue(issue, &signers)
+        self.issue(issue, &signers).await
     }
 
     async fn rotate(
@@ -152,7 +154,8 @@ impl Tokens {
         let now = self.now();
         let lapses_at = now.plus(it.idle);
         let Presented { grant: id, digest } = it.presented;
-        let row = params![it.tenant, id, it.client, digest, now, it.successor, lapses_at];
+        let key: Option<&str> = None;
+        let row = params![it.tenant, id, it.client, digest, now, it.successor, lapses_at, key];
         let Some(grant) = tx.query_opt(&schema::ROTATE, &row, Grant::from_row).await? else {
             return self.refuse_refresh(tx, it).await.map(Err);
         };
