@@ -1,16 +1,20 @@
 //! One connection and the statements that are prepared on it.
 
 use super::errors::failure;
-use crate::tx::{EachRow, Failure, Retry};
+use crate::tx::{EachRow, EachRowOf, Failure, Retry};
 use crate::value::{Row, RowKind, mismatch};
 use crate::{Engine, Error, Param, Statement, Value};
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
 use tokio_postgres::Client;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+/// How many statements are under way at a time where one is run for many rows.
+const PIPELINED: usize = 256;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
@@ -99,6 +103,54 @@ impl Session {
     ) -> Result<u64, Failure> {
         let prepared = self.bind(statement, params).await?;
         self.client.execute_raw(&prepared, params).await.map_err(|error| self.failed(error, statement))
+    }
+
+    /// Runs a statement for each of `rows`, without waiting for one answer before the next is sent; answers how many
+    /// rows each run touched.
+    pub(crate) async fn execute_each<'p, R: AsRef<[Param<'p>]>>(
+        &self,
+        statement: &'static Statement,
+        rows: &[R],
+    ) -> Result<Vec<u64>, Failure> {
+        let mut touched = Vec::with_capacity(rows.len());
+        for part in rows.chunks(PIPELINED) {
+            let mut runs = Vec::with_capacity(part.len());
+            for row in part {
+                let prepared = self.bind(statement, row.as_ref()).await?;
+                runs.push(async move { self.client.execute_raw(&prepared, row.as_ref()).await });
+            }
+            for done in join_all(runs).await {
+                touched.push(done.map_err(|error| self.failed(error, statement))?);
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Runs a query for each of `rows` in the same way; calls `found` with the place of the run and each row of its
+    /// answer.
+    pub(crate) async fn query_each<'p, R: AsRef<[Param<'p>]>>(
+        &self,
+        statement: &'static Statement,
+        rows: &[R],
+        found: EachRowOf<'_>,
+    ) -> Result<(), Failure> {
+        let mut place = 0_usize;
+        for part in rows.chunks(PIPELINED) {
+            let mut runs = Vec::with_capacity(part.len());
+            for row in part {
+                let prepared = self.bind(statement, row.as_ref()).await?;
+                runs.push(async move {
+                    self.client.query_raw(&prepared, row.as_ref()).await?.try_collect::<Vec<_>>().await
+                });
+            }
+            for answer in join_all(runs).await {
+                for one in answer.map_err(|error| self.failed(error, statement))? {
+                    found(place, &Row(RowKind::Postgres(&one)))?;
+                }
+                place = place.saturating_add(1);
+            }
+        }
+        Ok(())
     }
 
     pub(crate) async fn script(&self, sql: &str) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ mod pool;
 mod statement;
 mod writer;
 
-pub(crate) use statement::{column, each, execute, script};
+pub(crate) use statement::{column, each, execute, execute_each, query_each, script};
 
 use crate::tx::Mode;
 use crate::{Error, Ground, Options, Statement, Tx};

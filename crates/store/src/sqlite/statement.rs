@@ -2,7 +2,7 @@
 
 use super::errors::engine_error;
 use crate::sql::Rendered;
-use crate::tx::{EachRow, Failure};
+use crate::tx::{EachRow, EachRowOf, Failure};
 use crate::value::{Row, RowKind};
 use crate::{Engine, Error, Param, Statement, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -66,6 +66,16 @@ fn bind<'c>(
     params: &[Param<'_>],
 ) -> Result<CachedStatement<'c>, Error> {
     let (mut prepared, order) = prepare(connection, statement)?;
+    bind_to(&mut prepared, order, statement, params)?;
+    Ok(prepared)
+}
+
+fn bind_to(
+    prepared: &mut CachedStatement<'_>,
+    order: &[usize],
+    statement: &Statement,
+    params: &[Param<'_>],
+) -> Result<(), Error> {
     if order.iter().copied().max().unwrap_or(0) != params.len() {
         return Err(Error::internal(format!("{} was given {} parameters", statement.name(), params.len())));
     }
@@ -78,7 +88,7 @@ fn bind<'c>(
         }
         prepared.raw_bind_parameter(place, value).map_err(|error| engine_error(None, &error))?;
     }
-    Ok(prepared)
+    Ok(())
 }
 
 /// PostgreSQL cannot hold U+0000 in a text, so neither engine gets one.
@@ -109,6 +119,41 @@ pub(crate) fn execute(
     let mut prepared = bind(connection, statement, params)?;
     let touched = prepared.raw_execute().map_err(|error| engine_error(Some(connection), &error))?;
     Ok(u64::try_from(touched).unwrap_or(u64::MAX))
+}
+
+/// Runs a statement for each of `rows`, prepared once; answers how many rows each run touched.
+pub(crate) fn execute_each<'p, R: AsRef<[Param<'p>]>>(
+    connection: &Connection,
+    statement: &Statement,
+    rows: &[R],
+) -> Result<Vec<u64>, Failure> {
+    let (mut prepared, order) = prepare(connection, statement)?;
+    let mut touched = Vec::with_capacity(rows.len());
+    for row in rows {
+        bind_to(&mut prepared, order, statement, row.as_ref())?;
+        let count = prepared.raw_execute().map_err(|error| engine_error(Some(connection), &error))?;
+        touched.push(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+    Ok(touched)
+}
+
+/// Runs a query for each of `rows`, prepared once; calls `found` with the place of the run and each row of its answer.
+pub(crate) fn query_each<'p, R: AsRef<[Param<'p>]>>(
+    connection: &Connection,
+    statement: &Statement,
+    rows: &[R],
+    found: EachRowOf<'_>,
+) -> Result<(), Failure> {
+    let failed = |error: rusqlite::Error| Failure::from(engine_error(Some(connection), &error));
+    let (mut prepared, order) = prepare(connection, statement)?;
+    for (place, row) in rows.iter().enumerate() {
+        bind_to(&mut prepared, order, statement, row.as_ref())?;
+        let mut answer = prepared.raw_query();
+        while let Some(one) = answer.next().map_err(failed)? {
+            found(place, &Row(RowKind::Sqlite(one)))?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn script(connection: &Connection, sql: &str) -> Result<(), Failure> {

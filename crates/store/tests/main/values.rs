@@ -80,6 +80,45 @@ on_both_engines! {
         }
     }
 
+    async fn a_statement_run_for_many_rows_answers_for_each_in_their_order(engine: Engine) {
+        let test = store(engine, TABLES).await;
+        let ids: Vec<Uuid> = (0..700).map(|_| fresh_id()).collect();
+        let wanted = ids.clone();
+        let (made, counts, found) = test.store.write(async move |tx: &mut Tx<'_>| -> Result<_, Error> {
+            let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            let rows: Vec<_> = ids.iter().zip(&names).map(|(id, name)| params![*id, *name]).collect();
+            let made = tx.execute_each(&INSERT, &rows).await?;
+            // Every other one is there; of each the name is read.
+            let nobody = Uuid::nil();
+            let rows: Vec<_> = ids.iter().step_by(2).flat_map(|id| [params![*id], [Value::Uuid(nobody)]]).collect();
+            let found = tx.query_each(&crate::BY_ID, &rows, |row| row.get::<String>(1)).await?;
+            let rows = [params![ids[3], 4_i64], params![nobody, 4_i64], params![ids[3], 5_i64]];
+            let counts = tx.execute_each(&crate::ADD, &rows).await?;
+            let none: [[Param<'_>; 1]; 0] = [];
+            assert!(tx.execute_each(&crate::BY_ID, &none).await?.is_empty());
+            Ok((made, counts, found))
+        }).await.unwrap();
+        assert_eq!((made, counts), (vec![1; 700], vec![1, 0, 1]));
+        let expected: Vec<_> =
+            wanted.iter().step_by(2).flat_map(|id| [Some(id.to_string()), None]).collect();
+        assert_eq!(found, expected);
+    }
+
+    async fn of_many_rows_one_that_fails_takes_all_along(engine: Engine) {
+        let test = store(engine, TABLES).await;
+        let done = test.store.write(async move |tx: &mut Tx<'_>| -> Result<Vec<u64>, Error> {
+            let [a, b, c] = [fresh_id(), fresh_id(), fresh_id()];
+            let rows = [params![a, "a"], params![b, "b"], params![c, "a"]];
+            tx.execute_each(&INSERT, &rows).await
+        }).await;
+        assert!(matches!(done, Err(Error::Conflict { constraint }) if constraint == "item_by_name"));
+        assert_eq!(crate::count(&test.store).await, 0);
+        let wrong = test.store.write(async move |tx: &mut Tx<'_>| -> Result<Vec<u64>, Error> {
+            tx.execute_each(&INSERT, &[params![fresh_id()]]).await
+        }).await;
+        assert!(matches!(wrong, Err(Error::Internal { .. })));
+    }
+
     async fn typed_ids_are_values(engine: Engine) {
         let test = store(engine, TABLES).await;
         let id: TenantId = test.world.new_id();
