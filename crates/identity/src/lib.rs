@@ -9,6 +9,7 @@
 //! | [`service_accounts`] | what programs sign in as |
 //! | [`directory`] | the parties of groups and roles, and what is kept of them in memory |
 //! | [`authority`] | delegated administration: who may change what of others |
+//! | [`bulk`] | many users, groups, members and roles in one transaction, for imports and exports |
 //! | [`passwords`] | policy, history, setting and changing |
 //! | [`sessions`] | browser sessions |
 //! | [`admission`] | proofs, throttle, and the only maker of [`Admitted`] |
@@ -23,6 +24,7 @@
 
 pub mod admission;
 pub mod authority;
+pub mod bulk;
 mod cause;
 pub mod directory;
 mod error;
@@ -42,6 +44,7 @@ pub use admission::{
     Refusal, ServiceAttempt, SignIn, Subject,
 };
 pub use authority::{Authority, Standing};
+pub use bulk::Bulk;
 pub use cause::Cause;
 pub use directory::Party;
 pub use error::Error;
@@ -195,6 +198,12 @@ impl Identity {
     #[must_use]
     pub const fn admission(&self) -> Admission<'_> {
         Admission(self)
+    }
+
+    /// Many at a time.
+    #[must_use]
+    pub const fn bulk(&self) -> Bulk<'_> {
+        Bulk(self)
     }
 
     /// The pool that hashes passwords.

@@ -271,7 +271,7 @@ pub(super) async fn insert(
 }
 
 /// Nests a group in another, both of the tenant, in a transaction that changes the tenant's shape.
-pub(super) async fn nest(
+pub(crate) async fn nest(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     (parent, child): (GroupId, GroupId),

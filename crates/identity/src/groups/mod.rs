@@ -12,8 +12,10 @@ mod service;
 pub use members::{Membership, Reach};
 pub use model::{Group, GroupPatch, MembershipKind, NewGroup};
 
+pub(crate) use members::nest as nest_group;
 pub(crate) use model::MAX_DESCRIPTION;
-pub(crate) use service::hold;
+pub(crate) use nest::{MAX_WALK, Nesting, check as check_nesting};
+pub(crate) use service::{hold, insert as insert_group, write as write_group};
 
 use crate::Identity;
 

@@ -117,7 +117,7 @@ pub struct GroupPatch {
 
 impl GroupPatch {
     /// The group after the patch, its name, and the names of the fields that it touches.
-    pub(super) fn apply(&self, group: &mut Group) -> Result<(Name, Vec<&'static str>), Error> {
+    pub(crate) fn apply(&self, group: &mut Group) -> Result<(Name, Vec<&'static str>), Error> {
         let mut touched = Vec::new();
         if let Some(name) = &self.name {
             group.name.clone_from(name);

@@ -6,17 +6,17 @@ use std::collections::HashMap;
 
 /// How many nestings above or below a group are looked at. Beyond, nothing more can be nested there: what has to be
 /// walked while everyone else waits is bounded.
-pub(super) const MAX_WALK: usize = 100_000;
+pub(crate) const MAX_WALK: usize = 100_000;
 
 /// Each group with those that are nested next to it, in one direction.
-pub(super) struct Nesting(HashMap<GroupId, Vec<GroupId>>);
+pub(crate) struct Nesting(HashMap<GroupId, Vec<GroupId>>);
 
 impl Nesting {
     /// The nesting of these pairs (from, to).
     ///
     /// # Errors
     /// [`Error::Invalid`] when they are more than [`MAX_WALK`].
-    pub(super) fn new(pairs: Vec<(GroupId, GroupId)>) -> Result<Self, Error> {
+    pub(crate) fn new(pairs: Vec<(GroupId, GroupId)>) -> Result<Self, Error> {
         if pairs.len() > MAX_WALK {
             return Err(Error::invalid("group", format!("is nested with more than {MAX_WALK} others")));
         }
@@ -64,7 +64,7 @@ impl Nesting {
 ///
 /// # Errors
 /// [`Error::Invalid`] when they would close a circle or make a longer chain than `max_depth` groups.
-pub(super) fn check(
+pub(crate) fn check(
     (parent, child): (GroupId, GroupId),
     above: &Nesting,
     below: &Nesting,

@@ -195,7 +195,7 @@ pub(crate) async fn hold(tx: &mut Tx<'_>, tenant: TenantId, id: GroupId) -> Resu
     found.ok_or(Error::NotFound("group"))
 }
 
-async fn insert(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Result<(), Error> {
+pub(crate) async fn insert(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Result<(), Error> {
     let attributes = crate::write_json(&group.attributes)?;
     let inserted = tx
         .execute(
@@ -214,7 +214,7 @@ async fn insert(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Result<(), Error
     if inserted == 0 { Err(Error::Taken("name")) } else { Ok(()) }
 }
 
-async fn write(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Result<(), Error> {
+pub(crate) async fn write(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Result<(), Error> {
     let attributes = crate::write_json(&group.attributes)?;
     let written = tx
         .execute(

@@ -213,7 +213,11 @@ pub(crate) async fn make_administrator(
 
 /// The reserved role, made when it is first needed. It belongs to the tenant as its first data key does, and has no
 /// entry of its own in the audit log.
-async fn administrators_role(tx: &mut Tx<'_>, identity: &Identity, tenant: TenantId) -> Result<Role, Error> {
+pub(crate) async fn administrators_role(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    tenant: TenantId,
+) -> Result<Role, Error> {
     if let Some(role) = service::by_name(tx, tenant, None, TENANT_ADMIN).await? {
         return Ok(role);
     }

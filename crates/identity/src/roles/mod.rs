@@ -11,7 +11,8 @@ mod service;
 pub use assignments::RoleHolding;
 pub use model::{EffectiveRole, EffectiveRoles, NewRole, Role, RolePatch, TENANT_ADMIN};
 
-pub(crate) use assignments::make_administrator;
+pub(crate) use assignments::{administrators_role, make_administrator};
+pub(crate) use service::{by_name, insert as insert_role, write as write_role};
 
 use crate::Identity;
 

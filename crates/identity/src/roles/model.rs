@@ -30,7 +30,7 @@ pub struct Role {
     /// Counts the changes; an update names the version that it changes.
     pub version: i64,
     #[serde(skip)]
-    pub(super) canonical: String,
+    pub(crate) canonical: String,
 }
 
 impl Role {
@@ -40,7 +40,7 @@ impl Role {
         is_reserved(self.application, &self.canonical)
     }
 
-    pub(super) fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
         Ok(Self {
             id: row.get(0)?,
             tenant_id: row.get(1)?,
@@ -55,7 +55,7 @@ impl Role {
     }
 
     /// Tidies the texts and checks them; the reserved name is refused.
-    pub(super) fn check(&mut self) -> Result<(), Error> {
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
         let name = Name::parse("name", &self.name)?;
         (self.name, self.canonical) = (name.shown, name.canonical);
         fields::tidy("description", &mut self.description, MAX_DESCRIPTION)?;
@@ -93,7 +93,7 @@ pub struct RolePatch {
 
 impl RolePatch {
     /// Applies the patch, and answers the names of the fields that it touches.
-    pub(super) fn apply(&self, role: &mut Role) -> Result<Vec<&'static str>, Error> {
+    pub(crate) fn apply(&self, role: &mut Role) -> Result<Vec<&'static str>, Error> {
         let mut touched = Vec::new();
         if let Some(name) = &self.name {
             role.name.clone_from(name);

@@ -221,7 +221,7 @@ async fn hold(tx: &mut Tx<'_>, tenant: TenantId, id: RoleId) -> Result<Role, Err
     found.ok_or(Error::NotFound("role"))
 }
 
-pub(super) async fn by_name(
+pub(crate) async fn by_name(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     application: Option<ClientId>,
@@ -231,7 +231,7 @@ pub(super) async fn by_name(
 }
 
 /// Inserts a role; false when its name is taken.
-pub(super) async fn insert(tx: &mut Tx<'_>, role: &Role) -> Result<bool, Error> {
+pub(crate) async fn insert(tx: &mut Tx<'_>, role: &Role) -> Result<bool, Error> {
     let inserted = tx
         .execute(
             &schema::INSERT_ROLE,
@@ -249,7 +249,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, role: &Role) -> Result<bool, Error> 
     Ok(inserted == 1)
 }
 
-async fn write(tx: &mut Tx<'_>, role: &Role) -> Result<(), Error> {
+pub(crate) async fn write(tx: &mut Tx<'_>, role: &Role) -> Result<(), Error> {
     let written = tx
         .execute(
             &schema::UPDATE_ROLE,

@@ -1,8 +1,10 @@
 //! Tables and statements of the identity room.
 
+mod bulk;
 mod directory;
 mod people;
 
+pub(crate) use bulk::*;
 pub(crate) use directory::*;
 pub(crate) use people::*;
 
@@ -12,11 +14,9 @@ use keyreeve_store::{Migration, Statement};
 pub const MIGRATIONS: &[Migration] = &[people::MIGRATION, directory::MIGRATION];
 
 /// Every statement of the room, for the test that prepares them all on both engines.
-pub static STATEMENTS: &[&Statement] =
-    &joined::<{ people::STATEMENTS.len() + directory::STATEMENTS.len() }>(&[
-        people::STATEMENTS,
-        directory::STATEMENTS,
-    ]);
+pub static STATEMENTS: &[&Statement] = &joined::<
+    { people::STATEMENTS.len() + directory::STATEMENTS.len() + bulk::STATEMENTS.len() },
+>(&[people::STATEMENTS, directory::STATEMENTS, bulk::STATEMENTS]);
 
 #[allow(clippy::indexing_slicing, reason = "runs when compiling; an index out of bounds does not compile")]
 const fn joined<const N: usize>(parts: &[&[&'static Statement]]) -> [&'static Statement; N] {

@@ -53,7 +53,7 @@ impl Users<'_> {
 }
 
 /// Brings the index from what a user's attributes were to what they are.
-pub(super) async fn reindex(
+pub(crate) async fn reindex(
     tx: &mut Tx<'_>,
     user: &User,
     former: &BTreeMap<String, Vec<String>>,
@@ -69,6 +69,11 @@ pub(super) async fn reindex(
         tx.execute(&schema::INDEX_ATTRIBUTE, &params![user.tenant_id, *name, key, user.id]).await?;
     }
     Ok(())
+}
+
+/// The index of a new user's attributes: names, each with the form of a value.
+pub(super) fn index_of(attributes: &BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
+    entries(attributes).into_iter().map(|(name, key)| (name.to_owned(), key)).collect()
 }
 
 fn entries(attributes: &BTreeMap<String, Vec<String>>) -> BTreeSet<(&str, String)> {

@@ -10,7 +10,11 @@ mod service;
 pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
 pub use service::{StateChange, Users};
 
-pub(crate) use service::{hold_user, read_user, write_state};
+pub(crate) use attributes::reindex;
+pub(crate) use model::Identifier;
+pub(crate) use service::{
+    Prepared, claim_identifiers, hold_user, insert_all, read_user, write_profile, write_state,
+};
 
 /// The change-feed topic of users; the key is the user's identifier.
 pub(crate) const TOPIC: &str = "user";

@@ -9,9 +9,8 @@ use crate::roles;
 use crate::{Cause, Error, Identity, schema, sessions};
 use keyreeve_base::{CanonicalName, TenantId, UserId};
 use keyreeve_crypto::password::imported;
-use keyreeve_store::{Tx, params};
+use keyreeve_store::{Param, Tx, params};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const MAX_PAGE: u16 = 500;
@@ -105,11 +104,12 @@ impl Users<'_> {
             updated_at: now,
             version: 1,
         };
-        let (identity, cause, made) = (self.0.clone(), cause.clone(), user.clone());
+        let (identity, cause, prepared) = (self.0.clone(), cause.clone(), Prepared::new(user.clone())?);
+        let made = prepared.user.clone();
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
-                insert(tx, &made).await?;
+                insert_all(tx, &[&prepared]).await?;
                 if let Some(hash) = &hash {
                     credential::first(tx, made.id, hash, made.created_at).await?;
                 }
@@ -312,47 +312,91 @@ pub(crate) async fn end_sessions_of(
     sessions::end_all(tx, identity, (user.tenant_id, user.id, None), because, cause).await.map(|_| ())
 }
 
-async fn insert(tx: &mut Tx<'_>, user: &User) -> Result<(), Error> {
-    let attributes = crate::write_json(&user.attributes)?;
-    tx.execute(
-        &schema::INSERT_USER,
-        &params![
-            user.id,
-            user.tenant_id,
-            &user.username,
-            &user.email,
-            user.email_verified,
-            &user.given_name,
-            &user.family_name,
-            &user.display_name,
-            &user.phone_number,
-            &user.locale,
-            &user.zoneinfo,
-            &attributes,
-            user.enabled,
-            user.locked,
-            user.must_change_password,
-            user.created_at
-        ],
-    )
-    .await?;
-    attributes::reindex(tx, user, &BTreeMap::new()).await?;
-    claim_identifiers(tx, user).await
+/// A new user with everything that is stored of one, worked out before the transaction that makes them.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub(crate) user: User,
+    pub(crate) identifiers: Vec<Identifier>,
+    attributes: String,
+    index: Vec<(String, String)>,
+}
+
+impl Prepared {
+    /// What is stored of this user, whose profile is checked.
+    pub(crate) fn new(user: User) -> Result<Self, Error> {
+        Ok(Self {
+            identifiers: user.profile.identifiers()?,
+            attributes: crate::write_json(&user.attributes)?,
+            index: attributes::index_of(&user.attributes),
+            user,
+        })
+    }
+}
+
+/// Inserts users with their index and their names.
+///
+/// # Errors
+/// [`Error::Taken`] when somebody has one of the names.
+pub(crate) async fn insert_all(tx: &mut Tx<'_>, new: &[&Prepared]) -> Result<(), Error> {
+    let rows: Vec<_> = new.iter().map(|new| user_row(new)).collect();
+    tx.execute_each(&schema::INSERT_USER, &rows).await?;
+    let index: Vec<_> = new
+        .iter()
+        .flat_map(|new| new.index.iter().map(move |(name, key)| (&new.user, name, key)))
+        .map(|(user, name, key)| params![user.tenant_id, *name, *key, user.id])
+        .collect();
+    tx.execute_each(&schema::INDEX_ATTRIBUTE, &index).await?;
+    let claims: Vec<_> =
+        new.iter().flat_map(|new| new.identifiers.iter().map(move |name| (&new.user, name))).collect();
+    let rows: Vec<_> = claims
+        .iter()
+        .map(|(user, name)| params![user.tenant_id, name.canonical, user.id, name.kind])
+        .collect();
+    let claimed = tx.execute_each(&schema::CLAIM_IDENTIFIER, &rows).await?;
+    match claims.iter().zip(claimed).find(|(_, rows)| *rows == 0) {
+        Some(((_, name), _)) => Err(taken(name)),
+        None => Ok(()),
+    }
+}
+
+fn user_row(new: &Prepared) -> [Param<'_>; 16] {
+    let Prepared { user, attributes, .. } = new;
+    params![
+        user.id,
+        user.tenant_id,
+        user.username,
+        user.email,
+        user.email_verified,
+        user.given_name,
+        user.family_name,
+        user.display_name,
+        user.phone_number,
+        user.locale,
+        user.zoneinfo,
+        *attributes,
+        user.enabled,
+        user.locked,
+        user.must_change_password,
+        user.created_at
+    ]
+}
+
+fn taken(name: &Identifier) -> Error {
+    Error::Taken(if name.kind == "email" { "email" } else { "username" })
 }
 
 /// The database decides who has a name: a name that somebody else claims at this moment is waited for, then found taken.
-async fn claim_identifiers(tx: &mut Tx<'_>, user: &User) -> Result<(), Error> {
-    for identifier in user.profile.identifiers()? {
-        let Identifier { canonical, kind } = identifier;
+pub(crate) async fn claim_identifiers(tx: &mut Tx<'_>, user: &User) -> Result<(), Error> {
+    for name in user.profile.identifiers()? {
         let claim = &schema::CLAIM_IDENTIFIER;
-        if tx.execute(claim, &params![user.tenant_id, canonical, user.id, kind]).await? == 0 {
-            return Err(Error::Taken(if kind == "email" { "email" } else { "username" }));
+        if tx.execute(claim, &params![user.tenant_id, &name.canonical, user.id, name.kind]).await? == 0 {
+            return Err(taken(&name));
         }
     }
     Ok(())
 }
 
-async fn write_profile(tx: &mut Tx<'_>, user: &User, version: i64) -> Result<(), Error> {
+pub(crate) async fn write_profile(tx: &mut Tx<'_>, user: &User, version: i64) -> Result<(), Error> {
     let attributes = crate::write_json(&user.attributes)?;
     let written = tx
         .execute(
