@@ -52,9 +52,10 @@ async fn userinfo(
         Err(error) => return error.into_response(),
     };
     match state.tokens().verify_access(&tenant, token).await {
-        Ok(Some(access)) => match state.tokens().userinfo(&access) {
-            Some(claims) => answer::json(StatusCode::OK, &claims),
-            None => BearerError::InsufficientScope.into_response(),
+        Ok(Some(access)) => match state.tokens().userinfo(&access).await {
+            Ok(Some(claims)) => answer::json(StatusCode::OK, &claims),
+            Ok(None) => BearerError::InsufficientScope.into_response(),
+            Err(error) => answer::room(&error),
         },
         Ok(None) => BearerError::InvalidToken.into_response(),
         Err(error) => answer::room(&error),

@@ -11,6 +11,7 @@
 //! | [`caller`] | whoever calls this server's own interfaces with an access token |
 //! | [`access`] | verification, introspection and userinfo of access tokens |
 //! | [`consent`], [`revoke`], [`logout`] | what was agreed to, and how it ends |
+//! | [`mappers`] | what tokens say of attributes, roles and groups |
 //! | [`keys`] | signing keys and their rotation |
 //! | [`claims`], [`scope`], [`pkce`], [`policy`] | the pure parts |
 //!
@@ -31,6 +32,7 @@ mod error;
 pub mod grants;
 pub mod keys;
 pub mod logout;
+pub mod mappers;
 pub mod pkce;
 pub mod policy;
 pub mod revoke;
@@ -44,6 +46,7 @@ pub use caller::{Caller, Presentation};
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
 pub use error::{Error, TokenError};
 pub use grants::{ServiceCredential, TokenResponse};
+pub use mappers::{Mapper, MapperSettings};
 pub use policy::TokenPolicy;
 pub use schema::{EVERY_STATEMENT as STATEMENTS, MIGRATIONS};
 pub use scope::ScopeSet;

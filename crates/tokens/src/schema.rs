@@ -3,6 +3,8 @@
 mod bound;
 mod mappers;
 
+pub(crate) use mappers::*;
+
 use keyreeve_store::{Migration, Statement, joined_statements, statements};
 
 /// The room's tables. Secrets, codes and refresh tokens are kept as digests only; private keys are sealed.

@@ -5,10 +5,11 @@ use crate::clients::{ClientRecord, Clients};
 use crate::error::Error;
 use crate::grants::GrantState;
 use crate::keys::{KeySet, Keys};
+use crate::mappers::Mapper;
 use crate::policy::TokenPolicy;
 use crate::schema;
 use keyreeve_audit::{Event, Outcome};
-use keyreeve_base::{GrantId, Origin, TenantId, Timestamp, World};
+use keyreeve_base::{ClientId, GrantId, Origin, TenantId, Timestamp, World};
 use keyreeve_crypto::SecretBytes;
 use keyreeve_identity::{Cause, Identity, Tenant};
 use keyreeve_store::{Cache, Store, Tx, params};
@@ -29,6 +30,8 @@ pub(crate) mod topic {
     pub(crate) const CLIENT: &str = "client";
     /// A grant that was revoked; the key is its identifier.
     pub(crate) const GRANT: &str = "grant";
+    /// The mappers of a client, or (`*`) of all clients of a tenant; the key is the client's row.
+    pub(crate) const MAPPER: &str = "claim_mapper";
     /// A single access token that was revoked; the key is its `jti`.
     pub(crate) const TOKEN: &str = "access_token";
 }
@@ -69,6 +72,7 @@ pub(crate) struct Inner {
     policies: Arc<Cache<TenantId, Arc<TokenPolicy>>>,
     pub(crate) keys: Arc<Cache<TenantId, Arc<KeySet>>>,
     pub(crate) clients: Arc<Cache<String, Arc<ClientRecord>>>,
+    pub(crate) mappers: Arc<Cache<ClientId, Arc<[Mapper]>>>,
     pub(crate) grants: Arc<Cache<GrantId, Option<Arc<GrantState>>>>,
     pub(crate) revoked: Arc<Cache<Uuid, bool>>,
     /// Tokens whose signature was verified, by the digest of their text. Holds nothing that can change: whether the
@@ -85,6 +89,7 @@ impl Tokens {
             policies: Cache::new(&store, topic::POLICY, TENANTS_CACHED),
             keys: Cache::new(&store, topic::KEYS, TENANTS_CACHED),
             clients: Cache::new(&store, topic::CLIENT, CLIENTS_CACHED),
+            mappers: Cache::new(&store, topic::MAPPER, CLIENTS_CACHED),
             grants: Cache::new(&store, topic::GRANT, GRANTS_CACHED),
             revoked: Cache::new(&store, topic::TOKEN, TOKENS_CACHED),
             verified: quick_cache::sync::Cache::new(TOKENS_CACHED),

@@ -212,7 +212,13 @@ on_both_engines! {
                 let code = house.code(&[("scope", scope)], session).await;
                 let token = house.redeem(portal, &code).await.expect("tokens").access_token;
                 let access = house.tokens.verify_access(&house.tenant, &token).await.expect("an answer");
-                access.and_then(|access| house.tokens.userinfo(&access)).map(serde_json::Value::Object)
+                match access {
+                    Some(access) => {
+                        let told = house.tokens.userinfo(&access).await.expect("an answer");
+                        told.map(serde_json::Value::Object)
+                    }
+                    None => None,
+                }
             }
         };
         assert_eq!(told("openid").await.unwrap(), json!({"sub": house.ada.id}));
@@ -276,7 +282,7 @@ on_both_engines! {
         let portal = house.portal().await;
         assert_eq!(crate::house::refused(house.client_credentials(&portal, None).await), "unauthorized_client");
         let access = house.tokens.verify_access(&house.tenant, &response.access_token).await.expect("an answer").unwrap();
-        assert!(access.user().is_none() && house.tokens.userinfo(&access).is_none());
+        assert!(access.user().is_none() && house.tokens.userinfo(&access).await.expect("an answer").is_none());
         house.check().await;
     }
 

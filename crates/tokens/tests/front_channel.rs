@@ -259,7 +259,7 @@ on_both_engines! {
         let id = claims(response.id_token.as_deref().unwrap());
         assert_eq!(id["email"], "ada@example.org");
         let token = house.tokens.verify_access(&house.tenant, &response.access_token).await.expect("an answer").unwrap();
-        let told = serde_json::Value::Object(house.tokens.userinfo(&token).unwrap());
+        let told = serde_json::Value::Object(house.tokens.userinfo(&token).await.expect("an answer").unwrap());
         assert_eq!(told, serde_json::json!({"sub": house.ada.id, "given_name": "Ada"}));
     }
 

@@ -18,6 +18,7 @@ mod front_channel;
 mod house;
 mod keys;
 mod logout;
+mod mappers;
 mod preview;
 mod refresh;
 

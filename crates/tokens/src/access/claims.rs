@@ -35,6 +35,9 @@ pub(crate) struct AccessClaims<'a> {
     /// The key whose possession goes with it (RFC 9449 section 6).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cnf: Option<Confirmation<&'a str>>,
+    /// What mappers say; never one of the names above.
+    #[serde(flatten)]
+    pub(crate) mapped: Map<String, Value>,
 }
 
 /// The key that a token is bound to (RFC 7800 section 3.1, RFC 9449 section 6.1).
@@ -67,7 +70,7 @@ pub(crate) struct IdClaims<'a> {
     pub(crate) amr: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sid: Option<SessionId>,
-    /// What was asked for about the user.
+    /// What was asked for about the user, and what mappers say.
     #[serde(flatten)]
     pub(crate) described: Map<String, Value>,
 }
@@ -204,6 +207,7 @@ mod tests {
                 sid: None,
                 gid: None,
                 cnf: None,
+                mapped: Map::new(),
             };
             serde_json::to_value(&claims).unwrap()
         };

@@ -1,9 +1,10 @@
 //! Introspection (RFC 7662).
 
-use super::TokenSubject;
+use super::{Confirmation, TokenSubject};
 use crate::clients::{AuthenticatedClient, Client};
 use crate::error::{Error, TokenError};
 use crate::grants::{Grant, HandleKind};
+use crate::mappers::Target;
 use crate::schema;
 use crate::scope::ScopeSet;
 use crate::service::Tokens;
@@ -11,6 +12,7 @@ use keyreeve_base::{GrantId, SessionId, Timestamp};
 use keyreeve_identity::Tenant;
 use keyreeve_store::{Tx, params};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// The answer (RFC 7662 section 2.2). Of a token that is not active, or not for the asking client to know of, nothing
@@ -28,7 +30,7 @@ pub struct Introspection {
     /// The user's or service account's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// `Bearer` for access tokens.
+    /// `Bearer` for access tokens, or `DPoP`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_type: Option<&'static str>,
     /// When it expires, in seconds since the epoch.
@@ -64,6 +66,12 @@ pub struct Introspection {
     /// The grant that it ends with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<GrantId>,
+    /// The key that it is bound to (RFC 9449 section 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+    /// What mappers say of whom it speaks for, as of now.
+    #[serde(flatten)]
+    pub mapped: Map<String, Value>,
 }
 
 /// Whether a client may know of a token that carries these audiences: as the client that it was issued to, or as the
@@ -116,7 +124,7 @@ impl Tokens {
             scope: Some(claims.scope.clone()),
             client_id: Some(claims.client_id.clone()),
             username,
-            token_type: Some("Bearer"),
+            token_type: Some(if claims.cnf.is_some() { "DPoP" } else { "Bearer" }),
             exp: Some(claims.exp),
             iat: Some(claims.iat),
             sub: Some(claims.sub.clone()),
@@ -128,6 +136,8 @@ impl Tokens {
             amr: claims.amr.clone(),
             sid: claims.sid,
             gid: claims.gid,
+            cnf: claims.cnf.clone(),
+            mapped: self.mapped(tenant.id, &access, Target::Introspection).await?,
         }))
     }
 

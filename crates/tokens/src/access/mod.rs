@@ -15,13 +15,14 @@ use crate::claims::{ClaimSet, describe};
 use crate::clients::Client;
 use crate::error::Error;
 use crate::grants::GrantState;
+use crate::mappers::{About, Target, Wanted};
 use crate::schema;
 use crate::scope;
 use crate::service::Tokens;
 use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_crypto::jws::{MAX_TOKEN_BYTES, Unverified};
 use keyreeve_crypto::sha256;
-use keyreeve_identity::{ServiceAccount, Tenant, User};
+use keyreeve_identity::{Party, ServiceAccount, Tenant, User};
 use keyreeve_store::{Tx, params};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -211,14 +212,35 @@ impl Tokens {
     }
 
     /// What the userinfo endpoint answers (OpenID Connect Core section 5.3): the claims that the token's scope and the
-    /// grant's `claims` parameter ask for. None when the token lacks the `openid` scope or speaks for no user.
-    #[must_use]
-    pub fn userinfo(&self, token: &AccessToken) -> Option<Map<String, Value>> {
-        let user = token.user().filter(|_| token.has_scope(scope::OPENID))?;
+    /// grant's `claims` parameter ask for, and what mappers add. None when the token lacks the `openid` scope or speaks for
+    /// no user.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn userinfo(&self, token: &AccessToken) -> Result<Option<Map<String, Value>>, Error> {
+        let Some(user) = token.user().filter(|_| token.has_scope(scope::OPENID)) else { return Ok(None) };
         let single = token.grant.as_ref().map_or(ClaimSet::default(), |grant| grant.claims.userinfo);
         let mut claims = describe(user, ClaimSet::of_scope(&token.claims().scope).union(single));
+        claims.extend(self.mapped(user.tenant_id, token, Target::Userinfo).await?);
         claims.insert("sub".to_owned(), Value::String(token.claims().sub.clone()));
-        Some(claims)
+        Ok(Some(claims))
+    }
+
+    /// What mappers say of whom a token speaks for, as of now.
+    async fn mapped(
+        &self,
+        tenant: TenantId,
+        token: &AccessToken,
+        target: Target,
+    ) -> Result<Map<String, Value>, Error> {
+        let (party, attributes) = match token.subject() {
+            TokenSubject::User(user) => (Some(Party::User(user.id)), Some(&user.attributes)),
+            TokenSubject::Service(account) => (Some(Party::Service(account.id)), Some(&account.attributes)),
+            TokenSubject::Client(_) => (None, None),
+        };
+        let client = token.client().map(|client| client.id);
+        let known = self.known(About { tenant, party, attributes, client }).await?;
+        Ok(known.say(&Wanted { client, scope: &token.claims().scope, target }).claims)
     }
 
     /// The claims of an ID token that this tenant issued, expired or not, for use as a hint (OpenID Connect Core section

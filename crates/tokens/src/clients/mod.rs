@@ -7,6 +7,7 @@ mod redirect_uri;
 mod service;
 
 pub use authenticate::{AuthenticatedClient, ClientCredential};
+pub(crate) use model::check_identifier;
 pub use model::{
     AuthMethod, Client, ClientKind, ClientSettings, GrantType, LifetimeOverrides, MAX_CLIENT_KEYS,
     MAX_REDIRECT_URIS, NewClient, SecretInfo,

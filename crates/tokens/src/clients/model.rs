@@ -337,7 +337,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_identifier(field: &'static str, text: &str) -> Result<(), Error> {
+pub(crate) fn check_identifier(field: &'static str, text: &str) -> Result<(), Error> {
     let printable = text.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'"' && b != b'\\');
     if text.is_empty() || text.len() > MAX_TEXT_BYTES || !printable {
         return Err(Error::invalid(field, format!("must be 1 to {MAX_TEXT_BYTES} visible ASCII characters")));

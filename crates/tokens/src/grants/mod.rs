@@ -21,6 +21,7 @@ use crate::claims::{self, ClaimsRequest};
 use crate::clients::{Client, LifetimeOverrides};
 use crate::consent::scope_of;
 use crate::error::{Error, TokenError};
+use crate::mappers::{About, Target, Wanted};
 use crate::policy::{Lifetimes, TokenPolicy};
 use crate::schema;
 use crate::scope::{self, ScopeSet};
@@ -33,6 +34,7 @@ use keyreeve_crypto::sign::SigningKey;
 use keyreeve_identity::{Admitted, Redeemed, ServiceAccount, Subject, Tenant};
 use keyreeve_store::{Row, Tx, params};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The answer of the token endpoint (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). It is made to be sent,
@@ -179,6 +181,14 @@ pub(crate) enum Holder<'a> {
 }
 
 impl Holder<'_> {
+    /// The client's row.
+    const fn client(&self) -> Option<ClientId> {
+        match self {
+            Self::Client(client) => Some(client.id),
+            Self::Service(_) => None,
+        }
+    }
+
     /// Its `client_id`. No client's can be that of a service account, which is a UUID.
     fn client_id(&self) -> String {
         match self {
@@ -272,7 +282,9 @@ impl Tokens {
             Subject::Client(_) => client_id.clone(),
             Subject::Service(account) => account.to_string(),
         };
-        let audience = audience(&issue, &issuer);
+        let known = self.known(about(&issue)).await?;
+        let mapped = known.say(&wanted(&issue, Target::AccessToken));
+        let audience = audience(&issue, &mapped.audiences, &issuer);
         let user_facts = issue.grant.map(|grant| (grant, issue.admitted.auth_time().seconds()));
         let claims = AccessClaims {
             iss: &issuer,
@@ -289,12 +301,14 @@ impl Tokens {
             sid: issue.admitted.session(),
             gid: issue.grant.map(|grant| grant.id),
             cnf: issue.key.map(|jkt| Confirmation { jkt }),
+            mapped: mapped.claims,
         };
         let access_token = sign_compact(&signers.access, &Header::of_type(AccessClaims::TYPE), &claims)
             .map_err(Error::key)?;
         let id_token = match issue.grant {
             Some(grant) if issue.scope.contains(scope::OPENID) => {
-                Some(self.sign_id_token(&issue, grant, signers, (&client_id, &access_token))?)
+                let mapped = known.say(&wanted(&issue, Target::IdToken)).claims;
+                Some(self.sign_id_token(&issue, grant, signers, (&client_id, &access_token), mapped)?)
             }
             _ => None,
         };
@@ -310,17 +324,20 @@ impl Tokens {
         })
     }
 
+    #[allow(clippy::too_many_arguments, reason = "an ID token is made of this much")]
     fn sign_id_token(
         &self,
         issue: &Issue<'_>,
         grant: &Grant,
         signers: &Signers,
         (client_id, access_token): (&str, &str),
+        mapped: Map<String, Value>,
     ) -> Result<String, Error> {
         let now = self.now();
         let wanted = grant.claims.id_token;
-        let described =
-            issue.admitted.user().filter(|_| !wanted.is_empty()).map(|user| claims::describe(user, wanted));
+        let user = issue.admitted.user().filter(|_| !wanted.is_empty());
+        let mut described = user.map(|user| claims::describe(user, wanted)).unwrap_or_default();
+        described.extend(mapped);
         let claims = IdClaims {
             iss: &self.issuer(issue.tenant),
             sub: &grant.user.to_string(),
@@ -333,21 +350,41 @@ impl Tokens {
             acr: grant.acr.as_deref(),
             amr: &grant.amr,
             sid: grant.session,
-            described: described.unwrap_or_default(),
+            described,
         };
         sign_compact(&signers.id, &Header::of_type(IdClaims::TYPE), &claims).map_err(Error::key)
     }
 }
 
+/// Of whom the tokens tell.
+fn about<'a>(issue: &'a Issue<'_>) -> About<'a> {
+    let attributes = match (issue.admitted.user(), issue.admitted.service()) {
+        (Some(user), _) => Some(&user.attributes),
+        (None, Some(service)) => Some(&service.attributes),
+        (None, None) => None,
+    };
+    let party = issue.admitted.subject().party();
+    About { tenant: issue.tenant.id, party, attributes, client: issue.holder.client() }
+}
+
+fn wanted<'a>(issue: &'a Issue<'_>, target: Target) -> Wanted<'a> {
+    Wanted { client: issue.holder.client(), scope: &issue.scope, target }
+}
+
 /// Whom an access token is for: the resources that were asked for, else the registered audiences; and this server itself
 /// where its own endpoints (userinfo, administration) are among what the scope opens.
-fn audience<'a>(issue: &'a Issue<'_>, issuer: &'a str) -> Vec<&'a str> {
+fn audience<'a>(issue: &'a Issue<'_>, mapped: &'a [String], issuer: &'a str) -> Vec<&'a str> {
     let registered: &'a [String] = match issue.holder {
         Holder::Client(client) => &client.settings.audiences,
         Holder::Service(_) => &[],
     };
     let named = if issue.resources.is_empty() { registered } else { issue.resources };
     let mut audience: Vec<&str> = named.iter().map(String::as_str).collect();
+    for further in mapped {
+        if !audience.contains(&further.as_str()) {
+            audience.push(further);
+        }
+    }
     let ours = issue.scope.contains(scope::OPENID) || issue.scope.is_for_api();
     if (audience.is_empty() || ours) && !audience.contains(&issuer) {
         audience.push(issuer);
