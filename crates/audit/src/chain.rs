@@ -22,14 +22,14 @@ pub struct Head {
 
 impl Head {
     /// What an empty chain ends in: a constant that no other tenant shares.
-    fn genesis(tenant: TenantId) -> Self {
+    pub(crate) fn genesis(tenant: TenantId) -> Self {
         let mut digest = Context::new(&SHA256);
         digest.update(b"keyreeve audit chain v1");
         digest.update(tenant.uuid().as_bytes());
         Self { seq: 0, hash: digest.finish().as_ref().to_vec() }
     }
 
-    async fn load(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Self, Error> {
+    pub(crate) async fn load(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Self, Error> {
         let stored = tx
             .query_opt(&schema::HEAD, &params![tenant], |row| {
                 Ok(Self { seq: row.get(0)?, hash: row.get(1)? })
@@ -69,7 +69,7 @@ pub(crate) struct Content<'a> {
 
 /// The hash of an entry behind `previous`: SHA-256 over every field, each with its length before it, so that no two
 /// different entries can read the same.
-fn link(previous: &[u8], seq: i64, content: &Content<'_>) -> Vec<u8> {
+pub(crate) fn link(previous: &[u8], seq: i64, content: &Content<'_>) -> Vec<u8> {
     // Put together first: the digest is then made in one go.
     let mut bytes = Vec::with_capacity(640);
     let mut field = |field: Option<&[u8]>| match field {

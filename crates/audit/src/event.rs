@@ -50,7 +50,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const fn text(self) -> &'static str {
+    /// The outcome of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Success, Self::Refused].into_iter().find(|outcome| outcome.text() == word)
+    }
+
+    /// Its word in the log.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::Refused => "refused",

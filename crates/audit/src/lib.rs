@@ -7,14 +7,28 @@
 //! job calls [`seal`] a few times a second. [`verify`] walks a chain and names the first entry that was changed, removed
 //! or put in between.
 //!
+//! Reading: [`find`] answers pages by who, what, when and how it ended, newest first, each way on an index;
+//! [`export`] streams the chain as lines of JSON, and [`FileVerifier`] checks such a file where there is no database.
+//! [`Entry::public`] is the shape in which entries leave the server, whichever door they take.
+//!
 //! What it is not: it decides nothing, and it keeps no secret. `detail` and `reason` are readable by auditors.
 //!
 //! To record a new kind of event, pick a dotted `noun.verb` as its action; nothing here needs to change.
 
 mod chain;
 mod event;
+mod export;
+mod file;
+mod filter;
+mod read;
 mod schema;
+mod wire;
 
 pub use chain::{Head, Report, Verdict, seal, verify};
 pub use event::{Actor, Entry, Event, Outcome, list, record};
+pub use export::export;
+pub use file::{FileReport, FileVerdict, FileVerifier};
+pub use filter::{ActionPattern, Filter, MAX_PATTERNS, MAX_TEXT_BYTES};
+pub use read::{Cursor, MAX_LIMIT, Order, Page, Query, find};
 pub use schema::{MIGRATIONS, STATEMENTS};
+pub use wire::{Party, PublicEntry};

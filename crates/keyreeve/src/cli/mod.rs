@@ -111,6 +111,9 @@ async fn command_in(config: Config, command: Command, arguments: &[OsString]) ->
         Command::Config(_) => Ok(config_command::show(&config)),
         Command::Init => init::run(config).await,
         Command::Doctor => Ok(doctor::run(config).await),
+        Command::Audit(args::AuditCommand::Verify { file: Some(file), expect, .. }) => {
+            run::audit::verify_file(&file, expect.as_deref())
+        }
         command => {
             let input = Input::read(&command)?;
             on_installation(config, &command, arguments, input).await

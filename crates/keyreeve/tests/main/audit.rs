@@ -1,6 +1,10 @@
 //! `audit verify` and `audit list`.
 
 use crate::harness::{Installation, NOT_FOUND, OK, REFUSED, USAGE};
+use futures_util::TryStreamExt;
+use keyreeve_audit::{Actor, Event, Filter, Outcome};
+use keyreeve_base::Origin;
+use keyreeve_store::Tx;
 use keyreeve_testkit::{Engine, on_both_engines};
 
 /// Makes the log longer: commands write their entries, and on PostgreSQL a serving node seals them.
@@ -39,6 +43,39 @@ on_both_engines! {
         let after = lock["seq"].as_i64().unwrap() - 1;
         let rest = place.run(&["audit", "list", "--json", "--after", &after.to_string(), "--limit", "1"]).expect(OK);
         assert_eq!(rest.json()[0]["action"], "user.lock");
+    }
+
+    /// An exported file is checked in a place where nothing is installed.
+    async fn an_export_verifies_by_itself(engine: Engine) {
+        let test = keyreeve_testkit::store(engine, keyreeve_audit::MIGRATIONS).await;
+        let (tenant, world) = (test.world.new_id(), test.world.clone());
+        let written = test.store.write(async move |tx: &mut Tx<'_>| {
+            for _ in 0..3 {
+                let event = Event {
+                    tenant, actor: Actor::System, action: "test.event", target: None, outcome: Outcome::Success,
+                    reason: None, origin: &Origin::local(), detail: serde_json::json!({"n": 1}),
+                };
+                keyreeve_audit::record(tx, &world, &event).await?;
+            }
+            keyreeve_audit::seal(tx).await.map(drop)
+        }).await;
+        written.expect("a log");
+        let pieces: Vec<Vec<u8>> =
+            keyreeve_audit::export(&test.store, tenant, 0, Filter::default()).try_collect().await.expect("an export");
+        let place = Installation::new(Engine::Sqlite).await;
+        let file = place.path().join("audit.ndjson");
+        std::fs::write(&file, pieces.concat()).unwrap();
+        let name = file.to_str().unwrap();
+        let intact = place.run(&["audit", "verify", name, "--json"]).expect(OK).json();
+        assert_eq!((&intact["intact"], &intact["checked"]), (&true.into(), &3.into()));
+        let head = intact["head"].as_str().unwrap();
+        place.run(&["audit", "verify", name, "--expect", head]).expect(OK);
+        let changed = String::from_utf8(pieces.concat()).unwrap().replacen("\"n\":1", "\"n\":2", 1);
+        std::fs::write(&file, changed).unwrap();
+        let ran = place.run(&["audit", "verify", name]).expect(REFUSED);
+        assert!(ran.stdout.contains("BROKEN: entry 1 in line 1 was changed"), "{}", ran.stdout);
+        place.run(&["audit", "verify", name, "--tenant", "default"]).expect(USAGE);
+        place.run(&["audit", "verify", "--expect", head]).expect(USAGE);
     }
 
     async fn a_changed_entry_is_named(engine: Engine) {

@@ -276,15 +276,21 @@ pub enum AuditCommand {
 Examples:
   keyreeve audit verify
   keyreeve audit verify --tenant default --expect 1204:5f0c…
+  keyreeve audit verify audit.ndjson --expect 1204:5f0c…
 
+With a file, an export of the log is checked instead, without any installation.
 Note the head that it prints somewhere else; given back with --expect it proves that nobody rewrote the log up to there.
 Exits with 5 when a chain does not hold.")]
+    #[command(group(clap::ArgGroup::new("one_chain").args(["tenant", "file"])))]
     Verify {
+        /// An exported log (NDJSON); needs no installation
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
         /// This tenant only
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
         /// A head noted earlier, through which the chain must pass
-        #[arg(long, value_name = "SEQ:HASH", requires = "tenant")]
+        #[arg(long, value_name = "SEQ:HASH", requires = "one_chain")]
         expect: Option<String>,
     },
     /// Chain what has been recorded and not yet chained

@@ -4,15 +4,18 @@ use super::{shown, tenant, within};
 use crate::App;
 use crate::cli::args::AuditCommand;
 use crate::cli::exit::{Exit, Failure, Output, table};
-use keyreeve_audit::{Entry, Head, Report, Verdict};
+use keyreeve_audit::{Entry, FileVerdict, FileVerifier, Head, Report, Verdict};
 use keyreeve_identity::Tenant;
 use keyreeve_store::Tx;
 use serde_json::{Value, json};
+use std::io::BufRead as _;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(super) async fn run(app: &App, command: &AuditCommand) -> Result<Output, Failure> {
     match command {
-        AuditCommand::Verify { tenant: Some(slug), expect } => {
+        AuditCommand::Verify { file: Some(file), expect, .. } => verify_file(file, expect.as_deref()),
+        AuditCommand::Verify { tenant: Some(slug), expect, .. } => {
             let expected = expect.as_deref().map(head).transpose()?;
             let tenant = tenant(app, slug).await?;
             let report = verify(app, &tenant, expected).await?;
@@ -30,6 +33,55 @@ pub(super) async fn run(app: &App, command: &AuditCommand) -> Result<Output, Fai
             list(&entries)
         }
     }
+}
+
+/// Checks an exported log; touches no installation.
+pub(crate) fn verify_file(path: &Path, expect: Option<&str>) -> Result<Output, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::new(Exit::Failed, format!("{} cannot be read: {error}", path.display()))
+    };
+    let mut verifier = FileVerifier::new(expect.map(head).transpose()?);
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    for line in std::io::BufReader::new(file).lines() {
+        if !verifier.line(&line.map_err(unreadable)?) {
+            break;
+        }
+    }
+    let report = verifier.finish();
+    let (word, line, seq, says) = match &report.verdict {
+        FileVerdict::Intact => ("intact", None, None, "intact".to_owned()),
+        FileVerdict::Unreadable { line, why } => {
+            ("unreadable", Some(*line), None, format!("BROKEN: line {line} is not an exported entry: {why}"))
+        }
+        FileVerdict::Altered { line, seq } => {
+            ("altered", Some(*line), Some(*seq), format!("BROKEN: entry {seq} in line {line} was changed"))
+        }
+        FileVerdict::Missing { line, seq } => {
+            ("missing", Some(*line), Some(*seq), format!("BROKEN: entry {seq} is missing before line {line}"))
+        }
+        FileVerdict::NotTheExpected { seq } => (
+            "not_the_expected",
+            None,
+            Some(*seq),
+            format!("BROKEN: it does not pass through the head noted at entry {seq}"),
+        ),
+    };
+    let heading = report.head.as_ref().map(ToString::to_string);
+    let text = format!(
+        "{}: {} entries from number {}: {says}\nhead {}",
+        path.display(),
+        report.checked,
+        report.first.unwrap_or_default(),
+        heading.as_deref().unwrap_or("none"),
+    );
+    let output = Output::new(
+        text,
+        json!({
+            "file": path, "intact": report.verdict == FileVerdict::Intact, "verdict": word, "line": line, "seq": seq,
+            "checked": report.checked, "first": report.first, "head": heading, "tenant_id": report.tenant,
+        }),
+    );
+    Ok(if report.verdict == FileVerdict::Intact { output } else { output.exit(Exit::Refused) })
 }
 
 async fn seal(app: &App) -> Result<Output, Failure> {
