@@ -48,7 +48,9 @@ pub use bulk::Bulk;
 pub use cause::Cause;
 pub use directory::Party;
 pub use error::Error;
-pub use groups::{Group, GroupPatch, Groups, Membership, MembershipKind, NewGroup, Reach};
+pub use groups::{
+    Group, GroupPatch, GroupRevision, Groups, MemberChange, Membership, MembershipKind, NewGroup, Reach,
+};
 pub use passwords::{Passwords, PolicyViolation};
 pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RolePatch, Roles, TENANT_ADMIN};
 pub use schema::{MIGRATIONS, STATEMENTS};
@@ -59,7 +61,7 @@ pub use service_accounts::{
 pub use sessions::{Session, Sessions};
 pub use settings::{DirectoryPolicy, PasswordPolicy, SessionPolicy, TenantSettings, ThrottlePolicy};
 pub use tenants::{DEFAULT_SLUG, NewTenant, Tenant, TenantPatch, Tenants};
-pub use users::{Credential, NewUser, Patch, Profile, ProfilePatch, StateChange, User, Users};
+pub use users::{Credential, NewUser, Patch, Profile, ProfilePatch, Revision, StateChange, User, Users};
 
 use admission::{CounterKey, Standing as CounterStanding};
 use directory::Epochs;

@@ -7,10 +7,12 @@
 mod members;
 mod model;
 mod nest;
+mod revise;
 mod service;
 
 pub use members::{Membership, Reach};
 pub use model::{Group, GroupPatch, MembershipKind, NewGroup};
+pub use revise::{GroupRevision, MemberChange};
 
 pub(crate) use members::nest as nest_group;
 pub(crate) use model::MAX_DESCRIPTION;

@@ -28,7 +28,8 @@ pub struct Group {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Counts the changes; an update names the version that it changes. Members coming and going are none.
+    /// Counts the changes; an update names the version that it changes. Members coming and going are none, unless they
+    /// do so by [`crate::Groups::revise`].
     pub version: i64,
 }
 

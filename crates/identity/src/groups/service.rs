@@ -167,7 +167,20 @@ impl Groups<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn delete(self, (tenant, id): (TenantId, GroupId), cause: &Cause) -> Result<(), Error> {
+    pub async fn delete(self, group: (TenantId, GroupId), cause: &Cause) -> Result<(), Error> {
+        self.delete_at(group, None, cause).await
+    }
+
+    /// The same; with `version`, only if the group still is at that version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::VersionConflict`].
+    pub async fn delete_at(
+        self,
+        (tenant, id): (TenantId, GroupId),
+        version: Option<i64>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
         let (identity, cause) = (self.0.clone(), cause.clone());
         self.0
             .store()
@@ -175,6 +188,9 @@ impl Groups<'_> {
                 directory::change_shape(tx, tenant).await?;
                 // Held, so that whoever is adding a member is done, or comes too late and finds no group.
                 let group = hold(tx, tenant, id).await?;
+                if version.is_some_and(|version| version != group.version) {
+                    return Err(Error::VersionConflict);
+                }
                 tx.execute(&schema::CLEAR_MEMBERS, &params![tenant, id]).await?;
                 tx.execute(&schema::CLEAR_NESTS, &params![tenant, id]).await?;
                 directory::forget_party(tx, tenant, Party::Group(id)).await?;

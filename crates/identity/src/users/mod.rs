@@ -5,9 +5,11 @@ mod attributes;
 mod availability;
 pub(crate) mod fields;
 mod model;
+mod revise;
 mod service;
 
 pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
+pub use revise::Revision;
 pub use service::{StateChange, Users};
 
 pub(crate) use attributes::reindex;

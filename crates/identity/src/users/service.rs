@@ -208,27 +208,7 @@ impl Users<'_> {
                 if version.is_some_and(|version| version != before.version) {
                     return Err(Error::VersionConflict);
                 }
-                let former = before.profile.identifiers()?;
-                let former_attributes = before.profile.attributes.clone();
-                let read_version = before.version;
-                let (profile, touched) = patch.apply(before.profile.clone())?;
-                let after = User {
-                    profile,
-                    updated_at: identity.world().now(),
-                    version: read_version.saturating_add(1),
-                    ..before
-                };
-                write_profile(tx, &after, read_version).await?;
-                if after.profile.identifiers()? != former {
-                    tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
-                    claim_identifiers(tx, &after).await?;
-                }
-                attributes::reindex(tx, &after, &former_attributes).await?;
-                let event =
-                    cause.done(tenant, "user.update", ("user", id.to_string()), json!({"fields": touched}));
-                keyreeve_audit::record(tx, identity.world(), &event).await?;
-                tx.changed(Some(tenant), TOPIC, &id.to_string()).await?;
-                Ok(Arc::new(after))
+                Ok(Arc::new(update_held(tx, &identity, before, &patch, &cause).await?))
             })
             .await
     }
@@ -247,25 +227,67 @@ impl Users<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
-                let mut user = hold_user(tx, tenant, id).await?;
-                user.updated_at = identity.world().now();
-                change.apply(&mut user);
-                write_state(tx, &mut user).await?;
-                if change == StateChange::Archive {
-                    tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
-                    tx.execute(&schema::FORGET_ATTRIBUTES, &params![tenant, id]).await?;
-                    directory::forget_party(tx, tenant, Party::User(id)).await?;
-                }
-                let event =
-                    cause.done(tenant, change.action(), ("user", id.to_string()), serde_json::Value::Null);
-                keyreeve_audit::record(tx, identity.world(), &event).await?;
-                if change.ends_sessions() {
-                    end_sessions_of(tx, &identity, &user, change.action(), &cause).await?;
-                }
-                Ok::<_, Error>(Arc::new(user))
+                let user = hold_user(tx, tenant, id).await?;
+                Ok::<_, Error>(Arc::new(change_held(tx, &identity, user, change, &cause).await?))
             })
             .await
     }
+}
+
+/// Changes the profile of a user whom the transaction holds.
+pub(super) async fn update_held(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    before: User,
+    patch: &ProfilePatch,
+    cause: &Cause,
+) -> Result<User, Error> {
+    let (tenant, id) = (before.tenant_id, before.id);
+    let former = before.profile.identifiers()?;
+    let former_attributes = before.profile.attributes.clone();
+    let read_version = before.version;
+    let (profile, touched) = patch.apply(before.profile.clone())?;
+    let after = User {
+        profile,
+        updated_at: identity.world().now(),
+        version: read_version.saturating_add(1),
+        ..before
+    };
+    write_profile(tx, &after, read_version).await?;
+    if after.profile.identifiers()? != former {
+        tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
+        claim_identifiers(tx, &after).await?;
+    }
+    attributes::reindex(tx, &after, &former_attributes).await?;
+    let event = cause.done(tenant, "user.update", ("user", id.to_string()), json!({"fields": touched}));
+    keyreeve_audit::record(tx, identity.world(), &event).await?;
+    tx.changed(Some(tenant), TOPIC, &id.to_string()).await?;
+    Ok(after)
+}
+
+/// Changes the state of the account of a user whom the transaction holds.
+pub(super) async fn change_held(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    mut user: User,
+    change: StateChange,
+    cause: &Cause,
+) -> Result<User, Error> {
+    let (tenant, id) = (user.tenant_id, user.id);
+    user.updated_at = identity.world().now();
+    change.apply(&mut user);
+    write_state(tx, &mut user).await?;
+    if change == StateChange::Archive {
+        tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
+        tx.execute(&schema::FORGET_ATTRIBUTES, &params![tenant, id]).await?;
+        directory::forget_party(tx, tenant, Party::User(id)).await?;
+    }
+    let event = cause.done(tenant, change.action(), ("user", id.to_string()), serde_json::Value::Null);
+    keyreeve_audit::record(tx, identity.world(), &event).await?;
+    if change.ends_sessions() {
+        end_sessions_of(tx, identity, &user, change.action(), cause).await?;
+    }
+    Ok(user)
 }
 
 /// Reads a user who is not archived.
