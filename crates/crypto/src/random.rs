@@ -29,6 +29,9 @@ pub enum Alphabet {
     Alphanumeric,
     /// Decimal digits. 3.32 bits each.
     Digits,
+    /// Capital consonants that cannot be taken for one another, and make no words (RFC 8628 section 6.1). 20 characters,
+    /// 4.32 bits each.
+    Consonants,
 }
 
 impl Alphabet {
@@ -37,6 +40,7 @@ impl Alphabet {
             Self::Readable => b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789",
             Self::Alphanumeric => b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
             Self::Digits => b"0123456789",
+            Self::Consonants => b"BCDFGHJKLMNPQRSTVWXZ",
         }
     }
 }

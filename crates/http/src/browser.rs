@@ -15,6 +15,10 @@ pub mod path {
     pub const SIGN_OUT: &str = "/signout";
     /// The page that says that one is signed out.
     pub const SIGNED_OUT: &str = "/signout/done";
+    /// The page where one types the code that a device shows.
+    pub const DEVICE: &str = "/device";
+    /// The parameter that carries such a code.
+    pub const USER_CODE: &str = "user_code";
     /// Where an authorization request goes on after the sign-in page.
     pub const RESUME: &str = "/authorize/resume";
     /// The parameter that carries a sealed request from step to step.

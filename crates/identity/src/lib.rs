@@ -40,8 +40,8 @@ pub mod tenants;
 pub mod users;
 
 pub use admission::{
-    Admission, Admitted, ClientAttempt, FinishPasswordChange, Method, PasswordAttempt, Proof, Redeemed,
-    Refusal, ServiceAttempt, SignIn, Subject,
+    Admission, Admitted, ClientAttempt, CodeGuess, FinishPasswordChange, Method, PasswordAttempt, Proof,
+    Redeemed, Refusal, ServiceAttempt, SignIn, Subject,
 };
 pub use authority::{Authority, Standing};
 pub use bulk::Bulk;

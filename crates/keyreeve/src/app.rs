@@ -122,7 +122,11 @@ impl App {
             store.clone(),
             world.clone(),
             identity.clone(),
-            &TokensOptions { public_url: public_url.url().clone(), token_path: doors::TOKEN_PATH.to_owned() },
+            &TokensOptions {
+                public_url: public_url.url().clone(),
+                token_path: doors::TOKEN_PATH.to_owned(),
+                device_path: doors::DEVICE_PATH.to_owned(),
+            },
         );
         Ok(Self(Arc::new(Inner {
             config,

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// The path of the token endpoint below each issuer: part of the audience that client assertions must name.
 pub const TOKEN_PATH: &str = keyreeve_oidc::TOKEN_PATH;
 
+/// Where people type the codes that their devices show, below each issuer.
+pub const DEVICE_PATH: &str = path::DEVICE;
+
 /// The routes of every door.
 #[must_use]
 pub fn routes(app: &App) -> Routes {

@@ -71,6 +71,10 @@ pub(crate) fn refused(error: &TokenError, basic: bool) -> Response {
         },
         TokenError::InvalidRequest(_)
         | TokenError::InvalidGrant(_)
+        | TokenError::Pending
+        | TokenError::SlowDown
+        | TokenError::ExpiredToken
+        | TokenError::AccessDenied
         | TokenError::UnauthorizedClient
         | TokenError::UnsupportedGrantType
         | TokenError::InvalidScope(_) => (StatusCode::BAD_REQUEST, None),

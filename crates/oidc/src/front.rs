@@ -148,9 +148,18 @@ impl Visit {
             Ok(Authorize::Redirect(redirect)) => self.respond(&redirect),
             Ok(Authorize::SignIn { request, .. }) => self.step(path::SIGN_IN, &request),
             Ok(Authorize::Consent { request, .. }) => self.step(path::CONSENT, &request),
+            Ok(Authorize::Device { user_code }) => self.to_device(user_code.as_deref()),
             Ok(Authorize::Fail { error, description }) => self.fail(error, &description),
             Err(error) => answer::room(&error),
         }
+    }
+
+    /// Sends the browser to the page where one types the code of a device.
+    fn to_device(&self, user_code: Option<&str>) -> Response {
+        let page = format!("{}{}{}", self.state.tokens().base_url(), self.prefix, path::DEVICE);
+        // User codes are letters and a hyphen.
+        let query = user_code.map(|code| format!("?{}={code}", path::USER_CODE)).unwrap_or_default();
+        self.see_other(&format!("{page}{query}"))
     }
 
     /// Sends the authorization response.

@@ -6,6 +6,7 @@
 //! | `metadata` | discovery (OpenID Connect Discovery, RFC 8414) and JWKS |
 //! | `front` | authorize, and RP-initiated logout: what a browser is sent through |
 //! | `token` | the token endpoint |
+//! | `device` | where devices begin (RFC 8628) |
 //! | `resource` | userinfo, introspection (RFC 7662), revocation (RFC 7009) |
 //! | `client_auth` | how a client's credentials are read from a request |
 //! | `answer` | errors in the shapes of the standards |
@@ -19,6 +20,7 @@
 
 mod answer;
 mod client_auth;
+mod device;
 mod front;
 mod metadata;
 mod resource;
@@ -55,6 +57,7 @@ pub fn routes(state: OidcState) -> Routes {
         .post(TOKEN_PATH, Guard::Client, "token", token::token)
         .get("/userinfo", Guard::Bearer, "userinfo", resource::userinfo_get)
         .post("/userinfo", Guard::Bearer, "userinfo", resource::userinfo_post)
+        .post("/device_authorization", Guard::Client, "device_authorization", device::begin)
         .post("/revoke", Guard::Client, "revoke", resource::revoke)
         .tenanted()
         .cors(&Cors::public());

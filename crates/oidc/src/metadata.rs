@@ -13,6 +13,7 @@ use keyreeve_http::front::ADDED_HEADERS;
 use keyreeve_http::route::TenantName;
 use keyreeve_tokens::TokenPolicy;
 use keyreeve_tokens::claims::Claim;
+use keyreeve_tokens::clients::GrantType;
 use serde_json::{Value, json};
 
 /// Clients may keep these documents for five minutes; keys are published well ahead of their first use.
@@ -92,10 +93,10 @@ fn cacheable(body: Bytes, digest: &[u8], kind: HeaderValue, headers: &HeaderMap)
 /// The members that both documents share.
 fn oauth_document(issuer: &str, policy: &TokenPolicy) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
-    let mut grants = vec!["authorization_code", "refresh_token", "client_credentials"];
-    if policy.password_grant {
-        grants.push("password");
-    }
+    let mut grants: Vec<&str> = GrantType::ALL.iter().map(|grant| grant.as_str()).collect();
+    let not_yet = [GrantType::JwtBearer.as_str(), GrantType::TokenExchange.as_str()];
+    grants.retain(|grant| !not_yet.contains(grant));
+    grants.retain(|grant| policy.password_grant || *grant != GrantType::Password.as_str());
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let with_none = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
     let algorithms = algorithms(policy.default_alg);
@@ -105,6 +106,7 @@ fn oauth_document(issuer: &str, policy: &TokenPolicy) -> Value {
         "token_endpoint": at(crate::TOKEN_PATH),
         "jwks_uri": at("/jwks"),
         "introspection_endpoint": at("/introspect"),
+        "device_authorization_endpoint": at("/device_authorization"),
         "revocation_endpoint": at("/revoke"),
         "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access"],
         "response_types_supported": ["code"],

@@ -52,6 +52,9 @@ async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, Toke
             tokens.refresh(tenant, &client, rotation, origin).await
         }
         "client_credentials" => tokens.client_credentials(tenant, &client, params.get("scope"), origin).await,
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            tokens.redeem_device(tenant, &client, required("device_code")?, origin).await
+        }
         "password" => {
             let missing = || bad_params(&ParamError::Missing("password".into()));
             let password = Secret::new(&password.ok_or_else(missing)?);

@@ -80,6 +80,18 @@ pub enum TokenError {
     /// `invalid_grant`: the code, refresh token or password is not valid (any more), or is not this client's.
     #[error("{0}")]
     InvalidGrant(&'static str),
+    /// `authorization_pending` (RFC 8628 section 3.5): the user has not decided yet.
+    #[error("the user has not decided yet")]
+    Pending,
+    /// `slow_down` (RFC 8628 section 3.5): the device asks too often; the interval grows by five seconds.
+    #[error("ask less often: the interval has grown by 5 seconds")]
+    SlowDown,
+    /// `expired_token` (RFC 8628 section 3.5): nobody has decided in time.
+    #[error("the device code has expired")]
+    ExpiredToken,
+    /// `access_denied` (RFC 8628 section 3.5): the user said no.
+    #[error("the user did not agree")]
+    AccessDenied,
     /// `unauthorized_client`: the client may not use this grant type.
     #[error("the client may not use this grant type")]
     UnauthorizedClient,
@@ -114,6 +126,10 @@ impl TokenError {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant(_) => "invalid_grant",
+            Self::Pending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
+            Self::AccessDenied => "access_denied",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",

@@ -12,6 +12,7 @@
 //! | [`access`] | verification, introspection and userinfo of access tokens |
 //! | [`consent`], [`revoke`], [`logout`] | what was agreed to, and how it ends |
 //! | [`mappers`] | what tokens say of attributes, roles and groups |
+//! | [`device`] | the device grant: codes that are typed elsewhere |
 //! | [`keys`] | signing keys and their rotation |
 //! | [`claims`], [`scope`], [`pkce`], [`policy`] | the pure parts |
 //!
@@ -28,6 +29,7 @@ pub mod caller;
 pub mod claims;
 pub mod clients;
 pub mod consent;
+pub mod device;
 mod error;
 pub mod grants;
 pub mod keys;
@@ -44,6 +46,7 @@ pub use access::{AccessToken, Introspection};
 pub use authorization::{Authorize, Browser, Next, Parameters, Preview, Redirect, ResponseMode};
 pub use caller::{Caller, Presentation};
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
+pub use device::{DeviceAuthorization, DeviceDecision, DeviceLookup, DevicePreview};
 pub use error::{Error, TokenError};
 pub use grants::{ServiceCredential, TokenResponse};
 pub use mappers::{Mapper, MapperSettings};

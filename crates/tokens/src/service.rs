@@ -49,13 +49,15 @@ pub struct TokensOptions {
     pub public_url: Url,
     /// Where the token endpoint lies below an issuer, with a leading slash: an audience that client assertions may name.
     pub token_path: String,
+    /// Where people type the codes that their devices show, below an issuer, with a leading slash.
+    pub device_path: String,
 }
 
 impl TokensOptions {
-    /// The options for this address, with the token endpoint at `/oauth2/token`.
+    /// The options for this address, with the token endpoint at `/oauth2/token` and the devices' page at `/device`.
     #[must_use]
     pub fn new(public_url: Url) -> Self {
-        Self { public_url, token_path: "/oauth2/token".to_owned() }
+        Self { public_url, token_path: "/oauth2/token".to_owned(), device_path: "/device".to_owned() }
     }
 }
 
@@ -69,6 +71,7 @@ pub(crate) struct Inner {
     pub(crate) identity: Identity,
     base_url: String,
     token_path: String,
+    pub(crate) device_path: String,
     policies: Arc<Cache<TenantId, Arc<TokenPolicy>>>,
     pub(crate) keys: Arc<Cache<TenantId, Arc<KeySet>>>,
     pub(crate) clients: Arc<Cache<String, Arc<ClientRecord>>>,
@@ -98,6 +101,7 @@ impl Tokens {
             identity,
             base_url,
             token_path: options.token_path.clone(),
+            device_path: options.device_path.clone(),
         }))
     }
 

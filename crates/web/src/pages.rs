@@ -11,6 +11,7 @@
 mod account;
 mod consent;
 mod device;
+mod device_grant;
 mod error;
 mod moment;
 mod password;
@@ -21,6 +22,7 @@ pub use account::{Account, Notice, Person, Session};
 pub use askama::Template;
 pub use consent::Consent;
 pub use device::Device;
+pub use device_grant::{DeviceCode, DeviceCodeProblem, DeviceConfirm, DeviceDone, DeviceOutcome};
 pub use error::{ErrorKind, ErrorPage};
 pub use password::{
     ChangePassword, CurrentProblem, NewProblem, PasswordProblems, PasswordRule, RepeatProblem,
@@ -55,6 +57,8 @@ pub mod fields {
     pub const NEW_PASSWORD: &str = "new_password";
     /// The same once more.
     pub const REPEAT_PASSWORD: &str = "repeat_password";
+    /// The code that a device shows.
+    pub const USER_CODE: &str = keyreeve_http::browser::path::USER_CODE;
     /// The session to end ([`keyreeve_base::SessionId`]).
     pub const SESSION: &str = "session";
 }

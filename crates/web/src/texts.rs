@@ -229,6 +229,27 @@ catalogue! {
     scope_offline_access: &'static str,
     scope_offline_access_detail: &'static str,
     scope_other: &'static str,
+    // A device that is approved here.
+    device_title: &'static str,
+    device_lead: &'static str,
+    device_code: &'static str,
+    device_code_hint: &'static str,
+    device_code_missing: &'static str,
+    device_code_unknown: &'static str,
+    device_warning: &'static str,
+    device_confirm_title: &'static str,
+    /// The value is an application's name.
+    device_question: Phrase,
+    device_same_code: &'static str,
+    /// The value is a network address.
+    device_from: Phrase,
+    device_allowed: &'static str,
+    device_allowed_detail: &'static str,
+    device_denied: &'static str,
+    device_denied_detail: &'static str,
+    device_expired: &'static str,
+    device_expired_detail: &'static str,
+    device_again: &'static str,
     // Sign-out.
     sign_out: &'static str,
     sign_out_question: &'static str,

@@ -25,7 +25,10 @@ async fn exercise(mount: &Mount, name: &str, value: &Value) {
             let answer = mount.get(value.as_str().unwrap()).send().await;
             assert!(answer.status != 404 && answer.status != 405, "{answer}");
         }
-        "token_endpoint" | "introspection_endpoint" | "revocation_endpoint" => {
+        "token_endpoint"
+        | "introspection_endpoint"
+        | "revocation_endpoint"
+        | "device_authorization_endpoint" => {
             mount.post(value.as_str().unwrap()).send().await.refused(401, "invalid_client");
         }
         "userinfo_endpoint" => mount.get(value.as_str().unwrap()).send().await.check(401),
@@ -100,6 +103,12 @@ async fn grant_types(mount: &Mount, advertised: Vec<&str>) {
             "authorization_code" => continue,
             "refresh_token" => vec![("refresh_token", tokens.refresh())],
             "client_credentials" => vec![("scope", "profile")],
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                // Its own tests walk the whole way.
+                let form = [("grant_type", grant), ("device_code", "x")];
+                mount.token(&client, &form).await.refused(400, "invalid_grant");
+                continue;
+            }
             "password" => vec![("username", "ada"), ("password", keyreeve_acceptance::PASSWORD)],
             other => panic!("an unknown grant type is advertised: {other}"),
         };

@@ -13,6 +13,7 @@
 mod abuse;
 mod bad_input;
 mod basic_op;
+mod device;
 mod discovery;
 mod front_channel;
 mod kill;

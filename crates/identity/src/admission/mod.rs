@@ -12,6 +12,7 @@
 mod ask;
 mod client;
 mod device;
+mod guess;
 mod password;
 mod proof;
 mod service;
@@ -21,6 +22,7 @@ mod ticket;
 mod weigh;
 
 pub use client::ClientAttempt;
+pub use guess::CodeGuess;
 pub use password::PasswordAttempt;
 pub use proof::{Proof, Redeemed};
 pub use service::ServiceAttempt;
@@ -88,6 +90,12 @@ pub enum Method {
     ClientAssertion,
     /// A service account's secret.
     ServiceSecret,
+    /// A device that its user has approved elsewhere.
+    Device,
+    /// An assertion of an issuer that the tenant trusts.
+    Assertion,
+    /// An access token, exchanged for another.
+    Exchange,
 }
 
 impl Method {
@@ -101,6 +109,9 @@ impl Method {
             Self::Refresh => "admission.refresh",
             Self::ClientSecret | Self::ClientAssertion => "admission.client",
             Self::ServiceSecret => "admission.service",
+            Self::Device => "admission.device",
+            Self::Assertion => "admission.assertion",
+            Self::Exchange => "admission.exchange",
         }
     }
 
@@ -117,6 +128,9 @@ impl Method {
             Self::ClientSecret => "client_secret",
             Self::ClientAssertion => "client_assertion",
             Self::ServiceSecret => "service_secret",
+            Self::Device => "device",
+            Self::Assertion => "assertion",
+            Self::Exchange => "exchange",
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct PasswordProof {
     pub(super) throttle: ThrottlePolicy,
 }
 
-/// What a redeemed one-time value (authorization code, refresh token) stands for.
+/// What was redeemed (an authorization code, a refresh token, an approval, an assertion, an access token) stands for.
 #[derive(Debug, Clone)]
 pub struct Redeemed {
     /// The tenant of the value.
@@ -66,6 +66,26 @@ impl Proof {
     #[must_use]
     pub const fn refresh(redeemed: Redeemed) -> Self {
         Self { tenant: redeemed.tenant, method: Method::Refresh, kind: Kind::Redeemed(redeemed) }
+    }
+
+    /// The proof of a device that its user has approved. To be made only where the approval was consumed, in the same
+    /// transaction.
+    #[must_use]
+    pub const fn device(redeemed: Redeemed) -> Self {
+        Self { tenant: redeemed.tenant, method: Method::Device, kind: Kind::Redeemed(redeemed) }
+    }
+
+    /// The proof of a user for whom an issuer that the tenant trusts has vouched. To be made only where the assertion was
+    /// verified and noted as used, in the same transaction.
+    #[must_use]
+    pub const fn assertion(redeemed: Redeemed) -> Self {
+        Self { tenant: redeemed.tenant, method: Method::Assertion, kind: Kind::Redeemed(redeemed) }
+    }
+
+    /// The proof of a user whose access token is exchanged for another. To be made only where that token was found good.
+    #[must_use]
+    pub const fn exchange(redeemed: Redeemed) -> Self {
+        Self { tenant: redeemed.tenant, method: Method::Exchange, kind: Kind::Redeemed(redeemed) }
     }
 
     /// The proof of a client that acts for itself. To be made only where its credential was verified.

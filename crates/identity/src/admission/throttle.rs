@@ -33,6 +33,12 @@ pub(super) enum Scope {
     ServiceAddress,
     /// One principal who asks which names are taken.
     Asker,
+    /// One user who types codes of devices.
+    CodeUser,
+    /// Anyone who types codes of devices at one address.
+    CodeAddress,
+    /// Requests from one address that anybody may make.
+    Requests,
 }
 
 impl Scope {
@@ -47,6 +53,9 @@ impl Scope {
             Self::Service => "service",
             Self::ServiceAddress => "service_address",
             Self::Asker => "asker",
+            Self::CodeUser => "code_user",
+            Self::CodeAddress => "code_address",
+            Self::Requests => "requests",
         }
     }
 
@@ -54,10 +63,12 @@ impl Scope {
     fn limit(self, policy: &ThrottlePolicy) -> Option<i64> {
         match self {
             Self::Pair | Self::Device | Self::Client | Self::Service => None,
-            Self::Name => Some(i64::from(policy.name_failures)),
-            Self::Address | Self::ClientAddress | Self::ServiceAddress => {
-                Some(i64::from(policy.address_failures))
-            }
+            Self::Name | Self::CodeUser => Some(i64::from(policy.name_failures)),
+            Self::Address
+            | Self::ClientAddress
+            | Self::ServiceAddress
+            | Self::CodeAddress
+            | Self::Requests => Some(i64::from(policy.address_failures)),
             Self::Asker => Some(i64::from(policy.availability_asks)),
         }
     }

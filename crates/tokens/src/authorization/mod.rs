@@ -95,6 +95,11 @@ pub enum Authorize {
         /// In which languages, best first.
         ui_locales: Option<String>,
     },
+    /// Show the page where one types the code of a device.
+    Device {
+        /// The code, if it was in the link.
+        user_code: Option<String>,
+    },
     /// Show an error page. The browser is sent nowhere: who asked is not certain.
     Fail {
         /// The error code.
@@ -213,7 +218,10 @@ impl Tokens {
     ) -> Result<Authorize, Error> {
         match self.open_case(tenant, request, browser).await? {
             Ok(case) => self.go_on(case).await,
-            Err(error) => Ok(Authorize::fail(error)),
+            Err(error) => match self.open_device_visit(tenant, request, browser.cookie).await? {
+                Some(user_code) => Ok(Authorize::Device { user_code }),
+                None => Ok(Authorize::fail(error)),
+            },
         }
     }
 

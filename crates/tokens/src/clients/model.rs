@@ -87,12 +87,28 @@ pub enum GrantType {
     ClientCredentials,
     /// The user's password through the client (RFC 6749 section 4.3); only where the tenant switches it on.
     Password,
+    /// A device without a keyboard, approved elsewhere (RFC 8628).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
+    /// An assertion of an issuer that the tenant trusts (RFC 7523 section 2.1).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
+    /// An access token, exchanged for another (RFC 8693).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 impl GrantType {
     /// Every grant type, as metadata lists them.
-    pub const ALL: [Self; 4] =
-        [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials, Self::Password];
+    pub const ALL: [Self; 7] = [
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::ClientCredentials,
+        Self::Password,
+        Self::DeviceCode,
+        Self::JwtBearer,
+        Self::TokenExchange,
+    ];
 
     /// The value of the `grant_type` parameter.
     #[must_use]
@@ -102,6 +118,9 @@ impl GrantType {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 }
@@ -308,7 +327,8 @@ impl ClientSettings {
         if by_code && self.redirect_uris.is_empty() {
             return Err(Error::invalid("redirect_uris", "must name at least one for authorization_code"));
         }
-        if self.allows(GrantType::RefreshToken) && !by_code && !self.allows(GrantType::Password) {
+        let leads_to_one = by_code || self.allows(GrantType::Password) || self.allows(GrantType::DeviceCode);
+        if self.allows(GrantType::RefreshToken) && !leads_to_one {
             return Err(Error::invalid(
                 "grant_types",
                 "holds refresh_token without a grant type that leads to one",

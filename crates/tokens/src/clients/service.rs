@@ -61,6 +61,18 @@ fn secret_from_row(row: &Row<'_>) -> Result<StoredSecret, keyreeve_store::Error>
     })
 }
 
+impl Tokens {
+    /// One client, as the transaction sees it.
+    pub(crate) async fn client_in(
+        &self,
+        tx: &mut Tx<'_>,
+        tenant: TenantId,
+        id: ClientId,
+    ) -> Result<Option<Client>, keyreeve_store::Error> {
+        tx.query_opt(&schema::CLIENT_BY_ID, &params![tenant, id], client_from_row).await
+    }
+}
+
 /// The use cases of clients.
 #[derive(Clone, Copy)]
 pub struct Clients<'a>(pub(crate) &'a Tokens);

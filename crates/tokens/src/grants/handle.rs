@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Code,
     /// A refresh token.
     Refresh,
+    /// A device code.
+    Device,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
         match self {
             Self::Code => "kr_ac_",
             Self::Refresh => "kr_rt_",
+            Self::Device => "kr_dc_",
         }
     }
 
@@ -39,6 +42,7 @@ impl Kind {
         match self {
             Self::Code => b"tokens/authorization_code",
             Self::Refresh => b"tokens/refresh_token",
+            Self::Device => b"tokens/device_code",
         }
     }
 }

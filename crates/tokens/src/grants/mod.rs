@@ -5,6 +5,7 @@
 
 mod client_credentials;
 mod code;
+mod device;
 mod handle;
 mod password;
 mod refresh;

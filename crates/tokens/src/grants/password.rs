@@ -138,7 +138,7 @@ fn grant_of(
 /// When it is made, the digest of its refresh token, and when that lapses.
 type Refreshable = (keyreeve_base::Timestamp, Option<[u8; 32]>, Option<keyreeve_base::Timestamp>);
 
-async fn insert(
+pub(super) async fn insert(
     tx: &mut Tx<'_>,
     grant: &Grant,
     admitted: &Admitted,

@@ -48,12 +48,47 @@ pub fn all(locale: Locale) -> Vec<State> {
     let mut states = Vec::new();
     states.extend(sign_in(locale));
     states.extend(consent(locale));
+    states.extend(device(locale));
     states.extend(sign_out(locale));
     states.extend(change_password(locale));
     states.extend(account(locale));
     states.extend(others(locale));
     states.extend(hostile(locale));
     states
+}
+
+fn device(locale: Locale) -> Vec<State> {
+    let page = |user_code, problem| DeviceCode {
+        chrome: chrome(locale),
+        form: form("/device"),
+        user_code,
+        user: "Ada Lovelace",
+        problem,
+    };
+    let many = Obstacle::TooMany { retry_after: Duration::from_secs(300) };
+    let confirm = |name, uri| DeviceConfirm {
+        chrome: chrome(locale),
+        form: form("/device/decision"),
+        application: Application::new(name, uri),
+        user_code: "WDJB-MJHT",
+        address: uri.map(|_| "192.0.2.7"),
+        user: "Ada Lovelace",
+        scopes: &["openid", "profile", "offline_access", "films:watch"],
+    };
+    let done = |outcome, again_url| DeviceDone { chrome: chrome(locale), outcome, again_url };
+    vec![
+        state("device-code", &page("", None)),
+        state("device-code-linked", &page("WDJB-MJHT", None)),
+        state("device-code-empty", &page("", Some(DeviceCodeProblem::Missing))),
+        state("device-code-unknown", &page("WDJB-MJHX", Some(DeviceCodeProblem::Unknown))),
+        state("device-code-too-many", &page("WDJB-MJHX", Some(DeviceCodeProblem::Obstacle(many)))),
+        state("device-code-expired", &page("", Some(DeviceCodeProblem::Obstacle(Obstacle::Expired)))),
+        state("device-confirm", &confirm("Aurora Notebooks", Some("https://notebooks.aurora.example/"))),
+        state("device-confirm-unnamed", &confirm("Aurora Television", None)),
+        state("device-allowed", &done(DeviceOutcome::Allowed, None)),
+        state("device-denied", &done(DeviceOutcome::Denied, None)),
+        state("device-expired", &done(DeviceOutcome::Expired, Some("/device"))),
+    ]
 }
 
 fn sign_in(locale: Locale) -> Vec<State> {
@@ -287,6 +322,22 @@ fn hostile(locale: Locale) -> Vec<State> {
                 application: application(),
                 user: HOSTILE,
                 other_account_url: Some("/?\"><script>"),
+                scopes: &["openid", HOSTILE],
+            },
+        ),
+        state(
+            "hostile-device-code",
+            &DeviceCode { chrome, form, user_code: HOSTILE, user: HOSTILE, problem: None },
+        ),
+        state(
+            "hostile-device-confirm",
+            &DeviceConfirm {
+                chrome,
+                form,
+                application: application(),
+                user_code: HOSTILE,
+                address: Some(HOSTILE),
+                user: HOSTILE,
                 scopes: &["openid", HOSTILE],
             },
         ),

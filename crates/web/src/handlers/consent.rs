@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::StatusCode;
 use keyreeve_http::browser::{self, path};
 use keyreeve_http::params::{ParamError, StrictForm, StrictQuery};
-use keyreeve_tokens::{Authorize, Next, Redirect, ResponseMode};
+use keyreeve_tokens::{Authorize, Next, Redirect, ResponseMode, ScopeSet};
 
 /// `GET /consent`.
 pub(crate) async fn show(mut visit: Visit, query: Result<StrictQuery, ParamError>) -> Response {
@@ -29,8 +29,7 @@ async fn page(visit: &mut Visit, query: Result<StrictQuery, ParamError>) -> Resu
     }
     let (_, user) = visit.signed_in(Some(request))?;
     let csrf = visit.form_token(Purpose::Consent).await?;
-    let mut scopes: Vec<&str> = preview.scope.iter().collect();
-    scopes.sort_by_key(|scope| rank(scope));
+    let scopes = in_order(&preview.scope);
     let page = Consent {
         chrome: visit.chrome(),
         form: Form { action: &visit.path(path::CONSENT), csrf: &csrf, hidden: &[(path::REQUEST, request)] },
@@ -40,6 +39,13 @@ async fn page(visit: &mut Visit, query: Result<StrictQuery, ParamError>) -> Resu
         scopes: &scopes,
     };
     Ok(visit.page(StatusCode::OK, &page, Some(&preview.redirect_uri)))
+}
+
+/// Scopes as they are shown.
+pub(crate) fn in_order(scope: &ScopeSet) -> Vec<&str> {
+    let mut scopes: Vec<&str> = scope.iter().collect();
+    scopes.sort_by_key(|scope| rank(scope));
+    scopes
 }
 
 /// The order in which scopes are shown: from who one is to what is known of one, then the application's own.
@@ -72,7 +78,7 @@ async fn decide(visit: &Visit, form: Result<StrictForm, ParamError>) -> Result<R
         Authorize::Redirect(redirect) => respond(visit, &redirect),
         Authorize::SignIn { request, .. } => visit.to_sign_in(Some(&request)),
         Authorize::Consent { request, .. } => visit.go(&visit.path_with(path::CONSENT, &request)),
-        Authorize::Fail { .. } => Err(Stop::Expired),
+        Authorize::Device { .. } | Authorize::Fail { .. } => Err(Stop::Expired),
     }
 }
 

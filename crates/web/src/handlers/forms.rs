@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     Password,
     EndSession,
     EndOthers,
+    DeviceCode,
+    Device,
 }
 
 impl Purpose {
@@ -38,6 +40,8 @@ impl Purpose {
             Self::Password => "change the password",
             Self::EndSession => "end a session",
             Self::EndOthers => "end other sessions",
+            Self::DeviceCode => "find a device",
+            Self::Device => "decide on a device",
         }
     }
 
@@ -46,7 +50,13 @@ impl Purpose {
     const fn is_of_session(self) -> bool {
         match self {
             Self::SignIn | Self::ForcedPassword => false,
-            Self::Consent | Self::SignOut | Self::Password | Self::EndSession | Self::EndOthers => true,
+            Self::Consent
+            | Self::SignOut
+            | Self::Password
+            | Self::EndSession
+            | Self::EndOthers
+            | Self::DeviceCode
+            | Self::Device => true,
         }
     }
 }

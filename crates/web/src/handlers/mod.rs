@@ -5,7 +5,7 @@
 //! | `visit` | one request of one browser at one tenant: who it is, and how it is answered |
 //! | `forms` | the token in every form, and whether a post comes from our own page |
 //! | `stop` | everything that ends a request early, and the page that says so |
-//! | `sign_in`, `consent`, `sign_out`, `password`, `account`, `landing` | the pages |
+//! | `sign_in`, `consent`, `device`, `sign_out`, `password`, `account`, `landing` | the pages |
 //! | `for_doors` | the pages that other doors ask for |
 //!
 //! To add one: a handler that takes a `Visit`, a line in [`routes`] with its guard. What changes something is a POST that
@@ -13,6 +13,7 @@
 
 mod account;
 mod consent;
+mod device;
 mod for_doors;
 mod forms;
 mod landing;
@@ -39,6 +40,9 @@ pub(crate) const END_SESSION: &str = "/account/sessions/end";
 /// Ends all sessions but the one that asks.
 pub(crate) const END_OTHERS: &str = "/account/sessions/end-others";
 
+/// Where one decides on a device.
+pub(crate) const DEVICE_DECISION: &str = "/device/decision";
+
 /// The route table of this door.
 #[must_use]
 pub fn routes(state: WebState) -> Routes {
@@ -51,6 +55,9 @@ pub fn routes(state: WebState) -> Routes {
         .get(path::SIGN_OUT, Guard::Public, "sign_out_page", sign_out::show)
         .post(path::SIGN_OUT, Guard::BrowserForm, "sign_out", sign_out::submit)
         .get(path::SIGNED_OUT, Guard::Public, "signed_out_page", sign_out::done)
+        .get(path::DEVICE, Guard::Browser, "device_page", device::show)
+        .post(path::DEVICE, Guard::BrowserForm, "device_find", device::submit)
+        .post(DEVICE_DECISION, Guard::BrowserForm, "device_decision", device::decide)
         .get(PASSWORD, Guard::Browser, "password_page", password::show)
         .post(PASSWORD, Guard::BrowserForm, "password_change", password::submit)
         .get(ACCOUNT, Guard::Browser, "account_page", account::show)

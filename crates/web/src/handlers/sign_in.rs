@@ -50,7 +50,10 @@ async fn show_page(visit: &mut Visit, query: Result<StrictQuery, ParamError>) ->
     let asked_for = params.get(OTHER).is_some();
     match (&preview, request) {
         _ if asked_for => {}
-        (None, _) if visit.session.is_some() => return visit.go(&visit.path(ACCOUNT)),
+        (None, None) if visit.session.is_some() => return visit.go(&visit.path(ACCOUNT)),
+        (None, Some(request)) if visit.session.is_some() => {
+            return visit.go(&visit.path_with(path::RESUME, request));
+        }
         (Some(Preview { next: Next::Consent | Next::Answer, .. }), Some(request)) => {
             return visit.go(&visit.path_with(path::RESUME, request));
         }

@@ -170,8 +170,12 @@ impl Visit {
     /// The waiting request, if the browser names one. From here on the request's language is spoken.
     pub(crate) async fn preview(&mut self, request: Option<&str>) -> Result<Option<Preview>, Stop> {
         let Some(request) = request else { return Ok(None) };
-        let found = self.state.tokens().preview(&self.tenant, request, self.browser()).await?;
-        let preview = found.ok_or(Stop::Expired)?;
+        let tokens = self.state.tokens();
+        let Some(preview) = tokens.preview(&self.tenant, request, self.browser()).await? else {
+            let device = tokens.open_device_visit(&self.tenant, request, self.browser_mark()).await?;
+            // Whoever comes for a device signs in to this server itself.
+            return if device.is_some() { Ok(None) } else { Err(Stop::Expired) };
+        };
         self.speak(preview.ui_locales.as_deref());
         Ok(Some(preview))
     }

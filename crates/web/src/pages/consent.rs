@@ -22,26 +22,31 @@ pub struct Consent<'a> {
 }
 
 /// A line of what is asked.
-struct Asked<'a> {
-    title: &'static str,
+pub(super) struct Asked<'a> {
+    pub(super) title: &'static str,
     /// Ours, for the scopes that OpenID Connect defines.
-    detail: Option<&'static str>,
+    pub(super) detail: Option<&'static str>,
     /// The scope itself, for all others.
-    verbatim: Option<&'a str>,
+    pub(super) verbatim: Option<&'a str>,
 }
 
 impl<'a> Consent<'a> {
     fn asked(&self) -> Vec<Asked<'a>> {
-        let mut seen: Vec<&str> = Vec::new();
-        let mut lines = Vec::new();
-        for &scope in self.scopes {
-            if !seen.contains(&scope) {
-                seen.push(scope);
-                lines.push(asked(self.chrome.t(), scope));
-            }
-        }
-        lines
+        lines(self.chrome.t(), self.scopes)
     }
+}
+
+/// What is asked for, each scope once.
+pub(super) fn lines<'a>(t: &Texts, scopes: &[&'a str]) -> Vec<Asked<'a>> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for &scope in scopes {
+        if !seen.contains(&scope) {
+            seen.push(scope);
+            lines.push(asked(t, scope));
+        }
+    }
+    lines
 }
 
 /// A scope in plain words: OpenID Connect Core 1.0 sections 5.4 and 11.

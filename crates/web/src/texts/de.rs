@@ -51,6 +51,28 @@ pub(super) static TEXTS: Texts = Texts {
     scope_offline_access_detail: "Auch wenn Sie nicht angemeldet sind",
     scope_other: "Die Berechtigung haben, die sie so nennt",
 
+    device_title: "Gerät verbinden",
+    device_lead: "Geben Sie den Code ein, den Ihr Gerät anzeigt.",
+    device_code: "Gerätecode",
+    device_code_hint: "Acht Buchstaben, etwa BCDF-GHJK. Großschreibung und Bindestrich sind nicht wichtig.",
+    device_code_missing: "Geben Sie den Code ein, der auf dem Gerät steht.",
+    device_code_unknown: "Unter diesem Code wartet kein Gerät. Prüfen Sie die Buchstaben, oder lassen Sie das Gerät \
+                          einen neuen Code anzeigen.",
+    device_warning: "Fahren Sie nur fort, wenn das Gerät Ihres ist und vor Ihnen steht. Wer Ihnen diesen Code oder \
+                     Link geschickt hat, will in Ihr Konto.",
+    device_confirm_title: "Gerät zulassen",
+    device_question: Phrase("Darf ein Gerät mit {} Ihr Konto verwenden?"),
+    device_same_code: "Das Gerät muss genau diesen Code anzeigen:",
+    device_from: Phrase("Es hat von der Adresse {} aus gefragt."),
+    device_allowed: "Ihr Gerät ist verbunden",
+    device_allowed_detail: "Es macht von selbst weiter. Sie können diese Seite schließen.",
+    device_denied: "Das Gerät wurde abgewiesen",
+    device_denied_detail: "Es hat nichts bekommen. Sie können diese Seite schließen.",
+    device_expired: "Das Gerät wartet nicht mehr",
+    device_expired_detail: "Es ist zu viel Zeit vergangen, oder es wurde schon entschieden. Lassen Sie das Gerät einen \
+                            neuen Code anzeigen.",
+    device_again: "Einen anderen Code eingeben",
+
     sign_out: "Abmelden",
     sign_out_question: "Möchten Sie sich abmelden?",
     sign_out_asked_by: Phrase("{} möchte Sie abmelden."),

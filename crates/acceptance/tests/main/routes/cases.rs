@@ -89,6 +89,10 @@ fn new_password(_: &Stage) -> Sent {
     pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
+fn user_code(_: &Stage) -> Sent {
+    vec![("user_code", "BCDF-GHJK".to_owned())]
+}
+
 fn credentials(_: &Stage) -> Sent {
     vec![("username", "ada".to_owned()), ("password", keyreeve_acceptance::PASSWORD.to_owned())]
 }
@@ -127,6 +131,17 @@ pub const CASES: &[Case] = &[
     case("password_change", "POST", new_password, [To("/signin"), Status(400), To("/signin")]),
     case("session_end", "POST", session, [To("/signin"), Status(400), To("/signin")]),
     case("sessions_end_others", "POST", nothing, [To("/signin"), Status(400), To("/signin")]),
+    // ── devices ──
+    case("device_page", "GET", nothing, [To("/signin"), Status(200), To("/signin")]),
+    // Without the form's own token no code is looked up, and nothing is decided.
+    case("device_find", "POST", user_code, [To("/signin"), Status(400), To("/signin")]),
+    case("device_decision", "POST", decision, [To("/signin"), Status(400), To("/signin")]),
+    case(
+        "device_authorization",
+        "POST",
+        nothing,
+        [Error(401, "invalid_client"), Error(400, "unauthorized_client"), Error(401, "invalid_client")],
+    ),
     // ── tokens: what belongs to another client is not told apart from what never was ──
     case(
         "token",
