@@ -58,6 +58,8 @@ ids! {
     RoleId
     /// A service account: what a program signs in as.
     ServiceAccountId
+    /// A message to a user that waits to be sent, or was.
+    MailId
     /// A browser session of a user.
     SessionId
     /// An OAuth client (the row; what goes over the wire is its `client_id` text).

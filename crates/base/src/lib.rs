@@ -11,7 +11,9 @@ pub mod origin;
 pub mod time;
 pub mod world;
 
-pub use id::{ClientId, GrantId, GroupId, KeyId, RoleId, ServiceAccountId, SessionId, TenantId, UserId};
+pub use id::{
+    ClientId, GrantId, GroupId, KeyId, MailId, RoleId, ServiceAccountId, SessionId, TenantId, UserId,
+};
 pub use name::{CanonicalName, NameError};
 pub use origin::Origin;
 pub use time::{Clock, SystemClock, Timestamp};

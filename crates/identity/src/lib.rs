@@ -12,6 +12,7 @@
 //! | [`bulk`] | many users, groups, members and roles in one transaction, for imports and exports |
 //! | [`passwords`] | policy, history, setting and changing |
 //! | [`sessions`] | browser sessions |
+//! | [`recovery`] | links by mail: a new password, a confirmed address; the mail that waits to be sent |
 //! | [`admission`] | proofs, throttle, and the only maker of [`Admitted`] |
 //!
 //! What it is not: it knows no HTTP, no token and no OAuth client's registration. Rooms above (tokens, federation) prove things
@@ -30,6 +31,7 @@ pub mod directory;
 mod error;
 pub mod groups;
 pub mod passwords;
+pub mod recovery;
 pub mod roles;
 mod schema;
 pub mod sealing;
@@ -52,6 +54,7 @@ pub use groups::{
     Group, GroupPatch, GroupRevision, Groups, MemberChange, Membership, MembershipKind, NewGroup, Reach,
 };
 pub use passwords::{Passwords, PolicyViolation};
+pub use recovery::{LinkKind, MailLinks, MailRecord, MailState, Recovery, ResetRequest, SendOutcome};
 pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RolePatch, Roles, TENANT_ADMIN};
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use sealing::Sealer;
@@ -59,7 +62,9 @@ pub use service_accounts::{
     IssuedSecret, NewServiceAccount, SecretInfo, ServiceAccount, ServiceAccountPatch, ServiceAccounts,
 };
 pub use sessions::{Session, Sessions};
-pub use settings::{DirectoryPolicy, PasswordPolicy, SessionPolicy, TenantSettings, ThrottlePolicy};
+pub use settings::{
+    DirectoryPolicy, PasswordPolicy, RecoveryPolicy, SessionPolicy, TenantSettings, ThrottlePolicy,
+};
 pub use tenants::{DEFAULT_SLUG, NewTenant, Tenant, TenantPatch, Tenants};
 pub use users::{Credential, NewUser, Patch, Profile, ProfilePatch, Revision, StateChange, User, Users};
 
@@ -91,6 +96,8 @@ pub struct IdentityOptions {
     pub hash_policy: HashPolicy,
     /// How many threads hash, and how many passwords may wait.
     pub hash_pool: PoolSize,
+    /// Where links by mail lead; none where no mail can be sent.
+    pub mail: Option<MailLinks>,
 }
 
 /// The identity room. Cheap to clone.
@@ -102,6 +109,7 @@ struct Inner {
     world: World,
     hasher: Hasher,
     master: Master,
+    mail: Option<MailLinks>,
     caches: Caches,
 }
 
@@ -151,7 +159,8 @@ impl Identity {
     ) -> Result<Self, SetupError> {
         let hasher = Hasher::new(world.clone(), options.hash_policy, options.hash_pool)?;
         let caches = Caches::new(&store);
-        Ok(Self(Arc::new(Inner { store, world, hasher, master: Master::new(master), caches })))
+        let (master, mail) = (Master::new(master), options.mail.clone());
+        Ok(Self(Arc::new(Inner { store, world, hasher, master, mail, caches })))
     }
 
     /// Tenants, and sealing for them.
@@ -194,6 +203,12 @@ impl Identity {
     #[must_use]
     pub const fn sessions(&self) -> Sessions<'_> {
         Sessions(self)
+    }
+
+    /// Links by mail.
+    #[must_use]
+    pub const fn recovery(&self) -> Recovery<'_> {
+        Recovery(self)
     }
 
     /// Every way in.

@@ -2,6 +2,7 @@
 //! complete and safe setting, and settings written by an older version stay readable.
 
 use crate::Error;
+use crate::recovery::LinkKind;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct TenantSettings {
     pub session: SessionPolicy,
     /// What its directory may look like.
     pub directory: DirectoryPolicy,
+    /// How long links by mail work.
+    pub recovery: RecoveryPolicy,
 }
 
 /// What a new password must be like. The upper limit, 1024 bytes, is not a setting.
@@ -69,6 +72,14 @@ pub struct ThrottlePolicy {
     /// How often one principal may ask within [`window_s`](Self::window_s) whether a name is still free, before it must
     /// wait for the rest of it. A registration page that asks for everyone needs more than the default.
     pub availability_asks: u32,
+    /// How often one account is written to within [`mail_window_s`](Self::mail_window_s) because somebody asks for it, so
+    /// that nobody's mailbox is flooded.
+    pub mails_per_account: u32,
+    /// How often mail may be asked for from one address within [`mail_window_s`](Self::mail_window_s), before it must wait
+    /// for the rest of it.
+    pub mail_asks: u32,
+    /// The window of the two, in seconds.
+    pub mail_window_s: u32,
 }
 
 impl Default for ThrottlePolicy {
@@ -83,6 +94,9 @@ impl Default for ThrottlePolicy {
             window_s: 900,
             device_days: 180,
             availability_asks: 100,
+            mails_per_account: 4,
+            mail_asks: 30,
+            mail_window_s: 3_600,
         }
     }
 }
@@ -140,13 +154,38 @@ impl Default for DirectoryPolicy {
     }
 }
 
+/// How long links by mail work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecoveryPolicy {
+    /// Seconds for which a link to choose a new password works.
+    pub reset_s: u32,
+    /// Seconds for which a link to confirm an e-mail address works.
+    pub verify_s: u32,
+}
+
+impl Default for RecoveryPolicy {
+    fn default() -> Self {
+        Self { reset_s: 1_800, verify_s: DAY_S }
+    }
+}
+
+impl RecoveryPolicy {
+    pub(crate) fn lasts(&self, kind: LinkKind) -> Duration {
+        Duration::from_secs(u64::from(match kind {
+            LinkKind::PasswordReset => self.reset_s,
+            LinkKind::EmailVerification => self.verify_s,
+        }))
+    }
+}
+
 impl TenantSettings {
     /// Whether every value is one that makes sense.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the first field that does not, and the range it must be in.
     pub fn validate(&self) -> Result<(), Error> {
-        let Self { password, throttle, session, directory } = self;
+        let Self { password, throttle, session, directory, recovery } = self;
         let year_s = 366 * DAY_S;
         for (field, value, low, high) in [
             ("settings.password.min_chars", u32::from(password.min_chars), 8, 128),
@@ -161,6 +200,11 @@ impl TenantSettings {
             ("settings.throttle.window_s", throttle.window_s, 60, 900),
             ("settings.throttle.device_days", u32::from(throttle.device_days), 1, 3_650),
             ("settings.throttle.availability_asks", throttle.availability_asks, 1, 1_000_000),
+            ("settings.throttle.mails_per_account", throttle.mails_per_account, 1, 1_000),
+            ("settings.throttle.mail_asks", throttle.mail_asks, 1, 1_000_000),
+            ("settings.throttle.mail_window_s", throttle.mail_window_s, 60, DAY_S),
+            ("settings.recovery.reset_s", recovery.reset_s, 300, DAY_S),
+            ("settings.recovery.verify_s", recovery.verify_s, 300, 30 * DAY_S),
             ("settings.directory.max_depth", u32::from(directory.max_depth), 1, 10_000),
             ("settings.session.idle_s", session.idle_s, 60, year_s),
             ("settings.session.absolute_s", session.absolute_s, session.idle_s, year_s),

@@ -203,6 +203,7 @@ on_both_engines! {
         let options = IdentityOptions {
             hash_policy: HashPolicy { memory_kib: 65_536, iterations: 16, parallelism: 1 },
             hash_pool: PoolSize { workers: 1, queue: 1 },
+            ..IdentityOptions::default()
         };
         let master = MasterKey::from_text(&house.master_text).unwrap();
         let (store, world) = (house.test.store.clone(), house.test.world.clone());

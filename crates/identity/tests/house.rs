@@ -6,8 +6,8 @@ use keyreeve_crypto::password::{HashPolicy, PoolSize};
 use keyreeve_crypto::seal::MasterKey;
 use keyreeve_crypto::{OpaqueToken, Secret};
 use keyreeve_identity::{
-    Admitted, Cause, Credential, Group, Identity, IdentityOptions, Method, NewGroup, NewTenant, NewUser,
-    PasswordAttempt, Profile, Refusal, Session, SignIn, Tenant, TenantSettings, User,
+    Admitted, Cause, Credential, Group, Identity, IdentityOptions, MailLinks, Method, NewGroup, NewTenant,
+    NewUser, PasswordAttempt, Profile, Refusal, Session, SignIn, Tenant, TenantSettings, User,
 };
 use keyreeve_store::{Migration, Statement, Store, Tx, params, statements};
 use keyreeve_testkit::{Engine, TestStore, store};
@@ -39,6 +39,11 @@ pub fn options(memory_kib: u32) -> IdentityOptions {
     IdentityOptions {
         hash_policy: HashPolicy { memory_kib, iterations: 1, parallelism: 1 },
         hash_pool: PoolSize { workers: 2, queue: 256 },
+        mail: Some(MailLinks {
+            public_url: "https://id.example".to_owned(),
+            reset_path: "/reset",
+            verify_path: "/verify",
+        }),
     }
 }
 

@@ -20,6 +20,7 @@ mod groups_model;
 mod house;
 mod nodes;
 mod passwords;
+mod recovery;
 mod revise;
 mod roles;
 mod sealing;

@@ -302,7 +302,7 @@ fn identity_options(config: &Config) -> IdentityOptions {
         }
         None => usual,
     };
-    IdentityOptions { hash_policy: policy, hash_pool }
+    IdentityOptions { hash_policy: policy, hash_pool, ..IdentityOptions::default() }
 }
 
 fn check_exists(config: &Config) -> Result<(), Error> {

@@ -62,6 +62,7 @@ fn rooms(store: &Store, test: &TestStore, master: MasterKey) -> (Identity, Token
     let options = IdentityOptions {
         hash_policy: HashPolicy { memory_kib: 64, iterations: 1, parallelism: 1 },
         hash_pool: PoolSize { workers: 1, queue: 64 },
+        ..IdentityOptions::default()
     };
     let identity = Identity::new(store.clone(), test.world.clone(), master.into(), &options).expect("a room");
     let options = TokensOptions::new(format!("{ISSUER}/").parse().expect("a URL"));

@@ -13,6 +13,7 @@ mod ask;
 mod client;
 mod device;
 mod guess;
+mod mail;
 mod password;
 mod proof;
 mod service;
@@ -29,6 +30,7 @@ pub use service::ServiceAttempt;
 pub use sign_in::{FinishPasswordChange, SignIn};
 
 pub(crate) use client::{CounterKey, TOPIC as COUNTER_TOPIC};
+pub(crate) use mail::{MailCount, MailCounters, forgive, obstacle_of};
 pub(crate) use throttle::Standing;
 pub(crate) use weigh::{PasswordFate, Verdict};
 

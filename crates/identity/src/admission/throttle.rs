@@ -39,6 +39,10 @@ pub(super) enum Scope {
     CodeAddress,
     /// Requests from one address that anybody may make.
     Requests,
+    /// One address that asks for mail.
+    MailAddress,
+    /// One account that mail is asked for.
+    MailAccount,
 }
 
 impl Scope {
@@ -56,6 +60,18 @@ impl Scope {
             Self::CodeUser => "code_user",
             Self::CodeAddress => "code_address",
             Self::Requests => "requests",
+            Self::MailAddress => "mail_address",
+            Self::MailAccount => "mail_account",
+        }
+    }
+
+    /// The window of those that have a limit, in seconds.
+    const fn window_s(self, policy: &ThrottlePolicy) -> u32 {
+        match self {
+            Self::MailAddress | Self::MailAccount => policy.mail_window_s,
+            Self::Pair | Self::Name | Self::Address | Self::Device | Self::Asker => policy.window_s,
+            Self::Client | Self::ClientAddress | Self::Service | Self::ServiceAddress => policy.window_s,
+            Self::CodeUser | Self::CodeAddress | Self::Requests => policy.window_s,
         }
     }
 
@@ -70,6 +86,8 @@ impl Scope {
             | Self::CodeAddress
             | Self::Requests => Some(i64::from(policy.address_failures)),
             Self::Asker => Some(i64::from(policy.availability_asks)),
+            Self::MailAddress => Some(i64::from(policy.mail_asks)),
+            Self::MailAccount => Some(i64::from(policy.mails_per_account)),
         }
     }
 }
@@ -208,7 +226,7 @@ pub(super) async fn add(
     // A delaying counter is forgotten after a quiet time; a limited one at the end of its window, come what may.
     let (fresh, running) = match limit {
         None => (seconds(policy.forget_after_s), seconds(policy.forget_after_s)),
-        Some(_) => (seconds(policy.window_s), Timestamp::from_micros(0)),
+        Some(_) => (seconds(counter.scope.window_s(policy)), Timestamp::from_micros(0)),
     };
     let scope = counter.scope.text();
     let standing = tx

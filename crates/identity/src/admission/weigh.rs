@@ -304,13 +304,18 @@ impl Admission<'_> {
     }
 }
 
-async fn tenant_is_active(tx: &mut Tx<'_>, tenant: TenantId) -> Result<bool, Error> {
+pub(super) async fn tenant_is_active(tx: &mut Tx<'_>, tenant: TenantId) -> Result<bool, Error> {
     let active = tx
         .query_opt(&schema::TENANT_STATE, &params![tenant], |row| {
             Ok(row.get::<bool>(0)? && row.get::<Option<Timestamp>>(1)?.is_none())
         })
         .await?;
     Ok(active == Some(true))
+}
+
+/// What stands against a user whose tenant is active.
+pub(super) const fn obstacle(user: &User) -> Option<&'static str> {
+    Account::of(user).obstacle()
 }
 
 impl Admitted {

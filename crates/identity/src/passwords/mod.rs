@@ -9,7 +9,7 @@ pub use policy::PolicyViolation;
 use crate::admission::{Admitted, Method, PasswordAttempt, PasswordFate, Refusal, Verdict};
 use crate::settings::PasswordPolicy;
 use crate::users::{self, User};
-use crate::{Cause, Error, Identity, sessions};
+use crate::{Cause, Error, Identity, recovery, sessions};
 use keyreeve_base::{Origin, SessionId, TenantId, UserId};
 use keyreeve_crypto::Secret;
 use keyreeve_crypto::password::HashError;
@@ -172,6 +172,7 @@ impl Passwords<'_> {
             user.updated_at = now;
             users::write_state(tx, &mut user).await?;
         }
+        recovery::kill_links(tx, (tenant, id), now).await?;
         let detail = json!({"must_change": change.must_change});
         let event = cause.done(tenant, "user.password.change", ("user", id.to_string()), detail);
         keyreeve_audit::record(tx, self.0.world(), &event).await?;

@@ -3,20 +3,28 @@
 mod bulk;
 mod directory;
 mod people;
+mod recovery;
 
 pub(crate) use bulk::*;
 pub(crate) use directory::*;
 pub(crate) use people::*;
+pub(crate) use recovery::*;
 
 use keyreeve_store::{Migration, Statement};
 
 /// The room's tables.
-pub const MIGRATIONS: &[Migration] = &[people::MIGRATION, directory::MIGRATION];
+pub const MIGRATIONS: &[Migration] = &[people::MIGRATION, directory::MIGRATION, recovery::MIGRATION];
 
 /// Every statement of the room, for the test that prepares them all on both engines.
-pub static STATEMENTS: &[&Statement] = &joined::<
-    { people::STATEMENTS.len() + directory::STATEMENTS.len() + bulk::STATEMENTS.len() },
->(&[people::STATEMENTS, directory::STATEMENTS, bulk::STATEMENTS]);
+pub static STATEMENTS: &[&Statement] =
+    &joined::<
+        {
+            people::STATEMENTS.len()
+                + directory::STATEMENTS.len()
+                + bulk::STATEMENTS.len()
+                + recovery::STATEMENTS.len()
+        },
+    >(&[people::STATEMENTS, directory::STATEMENTS, bulk::STATEMENTS, recovery::STATEMENTS]);
 
 #[allow(clippy::indexing_slicing, reason = "runs when compiling; an index out of bounds does not compile")]
 const fn joined<const N: usize>(parts: &[&[&'static Statement]]) -> [&'static Statement; N] {

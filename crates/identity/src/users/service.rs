@@ -6,7 +6,7 @@ use super::model::{Credential, Identifier, NewUser, ProfilePatch, User};
 use crate::directory::{self, Party};
 use crate::passwords::credential;
 use crate::roles;
-use crate::{Cause, Error, Identity, schema, sessions};
+use crate::{Cause, Error, Identity, recovery, schema, sessions};
 use keyreeve_base::{CanonicalName, TenantId, UserId};
 use keyreeve_crypto::password::imported;
 use keyreeve_store::{Param, Tx, params};
@@ -285,6 +285,7 @@ pub(super) async fn change_held(
     let event = cause.done(tenant, change.action(), ("user", id.to_string()), serde_json::Value::Null);
     keyreeve_audit::record(tx, identity.world(), &event).await?;
     if change.ends_sessions() {
+        recovery::kill_links(tx, (tenant, id), user.updated_at).await?;
         end_sessions_of(tx, identity, &user, change.action(), cause).await?;
     }
     Ok(user)
@@ -418,6 +419,7 @@ pub(crate) async fn claim_identifiers(tx: &mut Tx<'_>, user: &User) -> Result<()
     Ok(())
 }
 
+/// Writes a user's profile, if the user still is at `version`. Links that were sent to another address are dead then.
 pub(crate) async fn write_profile(tx: &mut Tx<'_>, user: &User, version: i64) -> Result<(), Error> {
     let attributes = crate::write_json(&user.attributes)?;
     let written = tx
@@ -441,5 +443,8 @@ pub(crate) async fn write_profile(tx: &mut Tx<'_>, user: &User, version: i64) ->
             ],
         )
         .await?;
-    if written == 0 { Err(Error::VersionConflict) } else { Ok(()) }
+    if written == 0 {
+        return Err(Error::VersionConflict);
+    }
+    recovery::kill_links_to_others(tx, user).await
 }

@@ -41,6 +41,7 @@ pub async fn house() -> House {
     let options = IdentityOptions {
         hash_policy: HashPolicy { memory_kib: 64, iterations: 1, parallelism: 1 },
         hash_pool: PoolSize { workers: 1, queue: 64 },
+        ..IdentityOptions::default()
     };
     let master = MasterKey::generate(&test.world).into();
     let identity = Identity::new(test.store.clone(), test.world.clone(), master, &options).expect("a room");
