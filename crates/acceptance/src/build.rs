@@ -176,7 +176,12 @@ impl TestUser {
     /// Changes the state of the account.
     pub async fn change(&self, change: StateChange) {
         let who = (self.mount.id(), self.user.id);
-        self.mount.identity().users().change_state(who, change, &Cause::operator()).await.expect("a change");
+        self.mount
+            .identity()
+            .users()
+            .change_state(who, change, None, &Cause::operator())
+            .await
+            .expect("a change");
     }
 
     /// Changes the given name.

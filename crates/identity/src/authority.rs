@@ -76,6 +76,14 @@ impl Authority {
         matches!(self.over, Over::Tenant { first: true })
     }
 
+    /// Whose groups limit it; none where it is over the whole tenant.
+    pub(crate) const fn limited_to(&self) -> Option<Party> {
+        match self.over {
+            Over::Tenant { .. } => None,
+            Over::Groups(_) => self.subject.party(),
+        }
+    }
+
     /// Whether it is over anything at all.
     #[must_use]
     pub fn is_some(&self) -> bool {

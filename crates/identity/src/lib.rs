@@ -10,6 +10,7 @@
 //! | [`directory`] | the parties of groups and roles, and what is kept of them in memory |
 //! | [`authority`] | delegated administration: who may change what of others |
 //! | [`bulk`] | many users, groups, members and roles in one transaction, for imports and exports |
+//! | [`search`] | users, groups, roles and service accounts by filter, order and page |
 //! | [`passwords`] | policy, history, setting and changing |
 //! | [`sessions`] | browser sessions |
 //! | [`recovery`] | links by mail: a new password, a confirmed address; the mail that waits to be sent |
@@ -35,6 +36,7 @@ pub mod recovery;
 pub mod roles;
 mod schema;
 pub mod sealing;
+pub mod search;
 pub mod service_accounts;
 pub mod sessions;
 pub mod settings;
@@ -58,6 +60,7 @@ pub use recovery::{LinkKind, MailLinks, MailRecord, MailState, Recovery, ResetRe
 pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RolePatch, Roles, TENANT_ADMIN};
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use sealing::Sealer;
+pub use search::{Cursor, Direction, Found, GroupField, RoleField, Search, ServiceField, Start, UserField};
 pub use service_accounts::{
     IssuedSecret, NewServiceAccount, SecretInfo, ServiceAccount, ServiceAccountPatch, ServiceAccounts,
 };
@@ -123,6 +126,8 @@ pub(crate) struct Caches {
     groups: Arc<Cache<GroupId, Option<Arc<Group>>>>,
     services: Arc<Cache<ServiceAccountId, Option<Arc<service_accounts::Credentials>>>>,
     directory: Epochs,
+    /// Of large tenants, for half a minute each.
+    totals: search::Totals,
     /// Facts that never change, and so need no change feed.
     slugs: quick_cache::sync::Cache<String, TenantId>,
     cookies: quick_cache::sync::Cache<(TenantId, TokenDigest), SessionId>,
@@ -139,6 +144,7 @@ impl Caches {
             groups: Cache::new(store, groups::TOPIC, capacity::GROUPS),
             services: Cache::new(store, service_accounts::TOPIC, capacity::SERVICES),
             directory: Epochs::new(store, capacity::TENANTS, capacity::PARTIES),
+            totals: search::Totals::new(capacity::TENANTS),
             slugs: quick_cache::sync::Cache::new(capacity::TENANTS),
             cookies: quick_cache::sync::Cache::new(capacity::SESSIONS),
         }
@@ -248,6 +254,11 @@ impl Identity {
     pub(crate) const fn keys(&self) -> Keys<'_> {
         Keys(self)
     }
+}
+
+/// Whether what is at version `found` may be changed by whoever expects `wanted`, if anything.
+pub(crate) fn check_version(wanted: Option<i64>, found: i64) -> Result<(), Error> {
+    if wanted.is_some_and(|wanted| wanted != found) { Err(Error::VersionConflict) } else { Ok(()) }
 }
 
 /// The JSON text of a value that is stored.

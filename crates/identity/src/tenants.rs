@@ -226,17 +226,18 @@ impl Tenants<'_> {
             .await
     }
 
-    /// Changes a tenant, if it still is at `version`.
+    /// Changes a tenant. With `version`, only if it still is at that version.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::VersionConflict`], [`Error::Invalid`] for a value or for a tenant that is archived.
     pub async fn update(
         self,
         id: TenantId,
-        version: i64,
+        version: impl Into<Option<i64>>,
         patch: TenantPatch,
         cause: &Cause,
     ) -> Result<Arc<Tenant>, Error> {
+        let version = version.into();
         if let Some(name) = &patch.name {
             check_name(name)?;
         }
@@ -251,9 +252,8 @@ impl Tenants<'_> {
                     .query_opt(&schema::TENANT_BY_ID, &params![id], Tenant::from_row)
                     .await?
                     .ok_or(Error::NotFound("tenant"))?;
-                if before.version != version {
-                    return Err(Error::VersionConflict);
-                }
+                crate::check_version(version, before.version)?;
+                let read_version = before.version;
                 let after = patch.apply(before, identity.world().now())?;
                 let settings = crate::write_json(&after.settings)?;
                 let written = tx
@@ -261,7 +261,7 @@ impl Tenants<'_> {
                         &schema::UPDATE_TENANT,
                         &params![
                             id,
-                            version,
+                            read_version,
                             &after.name,
                             after.enabled,
                             after.archived_at,

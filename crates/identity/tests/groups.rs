@@ -209,7 +209,7 @@ on_both_engines! {
         assert_eq!(held.len(), usize::from(ada.uuid() > last.uuid()));
         let first = groups.members(of, Reach::Effective, None, 500).await.unwrap();
         assert_eq!(first.len(), 500);
-        groups.delete((house.id(), chain[500]), &Cause::operator()).await.unwrap();
+        groups.delete((house.id(), chain[500]), None, &Cause::operator()).await.unwrap();
         assert_eq!(groups_of(&house, ada).await, chain[501..], "what is above the gap is out of reach");
         house.check().await;
     }
@@ -291,11 +291,11 @@ on_both_engines! {
         add(&house, low, Party::User(ada), Member).await.unwrap();
         assert_eq!(groups_of(&house, ada).await, [top, mid, low]);
         let groups = house.identity.groups();
-        let (_, lines) = house.lines_of(groups.delete((house.id(), mid), &Cause::operator())).await;
+        let (_, lines) = house.lines_of(groups.delete((house.id(), mid), None, &Cause::operator())).await;
         assert_eq!(lines, ["group.delete success"]);
         assert_eq!(groups_of(&house, ada).await, [low]);
         assert!(groups.by_id(house.id(), mid).await.unwrap().is_none());
-        let again = groups.delete((house.id(), mid), &Cause::operator()).await;
+        let again = groups.delete((house.id(), mid), None, &Cause::operator()).await;
         assert!(matches!(again, Err(Error::NotFound("group"))));
         house.group("mid").await;
         house.check().await;
@@ -335,7 +335,7 @@ on_both_engines! {
         add(&house, ours, Party::User(ada), Member).await.unwrap();
         assert!(groups.of_subject(other, Subject::User(ada)).await.unwrap().is_empty());
         assert!(!groups.remove((other, ours), Party::User(ada), &cause).await.unwrap());
-        assert!(matches!(groups.delete((other, ours), &cause).await, Err(Error::NotFound("group"))));
+        assert!(matches!(groups.delete((other, ours), None, &cause).await, Err(Error::NotFound("group"))));
         house.check().await;
     }
 
@@ -353,7 +353,7 @@ on_both_engines! {
             let removing = house.clone();
             tasks.spawn(async move {
                 let of = (removing.id(), group);
-                removing.identity.groups().delete(of, &Cause::operator()).await.map(|()| true)
+                removing.identity.groups().delete(of, None, &Cause::operator()).await.map(|()| true)
             });
             for answer in tasks.join_all().await {
                 assert!(matches!(answer, Ok(true) | Err(Error::NotFound("group"))), "{answer:?}");

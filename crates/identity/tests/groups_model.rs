@@ -220,7 +220,7 @@ impl<'a> Room<'a> {
             Step::ChangeKind(group, party, kind) => {
                 groups.change_kind(self.group(group), self.parties[party], kind, &cause).await
             }
-            Step::Delete(group) => groups.delete(self.group(group), &cause).await.map(|()| true),
+            Step::Delete(group) => groups.delete(self.group(group), None, &cause).await.map(|()| true),
             Step::Assign(role, party) => {
                 roles.assign((self.tenant, self.roles[role]), self.parties[party], &cause).await
             }
@@ -228,7 +228,7 @@ impl<'a> Room<'a> {
                 roles.unassign((self.tenant, self.roles[role]), self.parties[party], &cause).await
             }
             Step::DeleteRole(role) => {
-                roles.delete((self.tenant, self.roles[role]), &cause).await.map(|()| true)
+                roles.delete((self.tenant, self.roles[role]), None, &cause).await.map(|()| true)
             }
         })
     }

@@ -171,7 +171,8 @@ impl House {
     }
 
     pub async fn change_state(&self, user: UserId, change: keyreeve_identity::StateChange) -> Arc<User> {
-        let changed = self.identity.users().change_state((self.id(), user), change, &Cause::operator()).await;
+        let changed =
+            self.identity.users().change_state((self.id(), user), change, None, &Cause::operator()).await;
         changed.expect("a change")
     }
 

@@ -24,6 +24,8 @@ mod recovery;
 mod revise;
 mod roles;
 mod sealing;
+mod search;
+mod search_view;
 mod service_accounts;
 mod sessions;
 mod tenants;

@@ -146,8 +146,8 @@ on_both_engines! {
         let now = groups.get(house.id(), crew.id).await.unwrap();
         assert_eq!((now.name.as_str(), now.version), ("crew", 3));
         assert_eq!(members(&house, crew.id).await.len(), 2);
-        assert!(matches!(groups.delete_at((house.id(), crew.id), Some(1), &Cause::operator()).await, Err(Error::VersionConflict)));
-        groups.delete_at((house.id(), crew.id), Some(3), &Cause::operator()).await.unwrap();
+        assert!(matches!(groups.delete((house.id(), crew.id), Some(1), &Cause::operator()).await, Err(Error::VersionConflict)));
+        groups.delete((house.id(), crew.id), Some(3), &Cause::operator()).await.unwrap();
         house.check().await;
     }
 

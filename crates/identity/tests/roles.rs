@@ -117,11 +117,11 @@ on_both_engines! {
         assert!(matches!(roles.update(of, patch, Some(1), &cause).await, Err(Error::VersionConflict)));
         let taken = RolePatch { name: Some("WRITER".to_owned()), ..RolePatch::default() };
         assert!(matches!(roles.update(of, taken, None, &cause).await, Err(Error::Taken("name"))));
-        let (_, lines) = house.lines_of(roles.delete(of, &cause)).await;
+        let (_, lines) = house.lines_of(roles.delete(of, None, &cause)).await;
         assert_eq!(lines, ["role.delete success"]);
         assert!(names(&house, ada).await.is_empty());
         assert!(matches!(assign(&house, &made, Party::User(ada)).await, Err(Error::NotFound("role"))));
-        assert!(matches!(roles.delete(of, &cause).await, Err(Error::NotFound("role"))));
+        assert!(matches!(roles.delete(of, None, &cause).await, Err(Error::NotFound("role"))));
         house.check().await;
     }
 
@@ -153,7 +153,7 @@ on_both_engines! {
         for refused in [
             role(&house, "Tenant-Admin", None).await.map(drop),
             roles.update(of, rename, None, &cause).await.map(drop),
-            roles.delete(of, &cause).await,
+            roles.delete(of, None, &cause).await,
         ] {
             assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
         }
@@ -219,7 +219,7 @@ fn another_node_hears_of_a_groups_role() {
         let patch = RolePatch { name: Some("viewer".to_owned()), ..RolePatch::default() };
         house.identity.roles().update((house.id(), made.id), patch, None, &Cause::operator()).await.unwrap();
         until(&["viewer"]).await;
-        house.identity.groups().delete((house.id(), group), &Cause::operator()).await.unwrap();
+        house.identity.groups().delete((house.id(), group), None, &Cause::operator()).await.unwrap();
         until(&[]).await;
         house.check().await;
     });

@@ -164,7 +164,7 @@ on_both_engines! {
         assert!(matches!(back, Err(Error::NotFound("user"))));
         update(&house, id, owner(Patch::Set(Party::Group(group)))).await;
         assert!(enter(&house, "agent", secret).await.is_ok() && active().await);
-        house.identity.groups().delete((house.id(), group), &Cause::operator()).await.unwrap();
+        house.identity.groups().delete((house.id(), group), None, &Cause::operator()).await.unwrap();
         assert_eq!(reason(&house, "agent", secret).await, "owner_gone");
         assert!(!active().await);
         update(&house, id, owner(Patch::Clear)).await;
@@ -237,7 +237,7 @@ on_both_engines! {
         house.identity.groups().add((house.id(), group), party, kind, &cause).await.unwrap();
         let subject = Subject::Service(made.id);
         assert_eq!(*house.identity.groups().of_subject(house.id(), subject).await.unwrap(), [group]);
-        let (_, lines) = house.lines_of(accounts.delete(of, &cause)).await;
+        let (_, lines) = house.lines_of(accounts.delete(of, None, &cause)).await;
         assert_eq!(lines, ["service_account.delete success"]);
         assert!(house.identity.groups().of_subject(house.id(), subject).await.unwrap().is_empty());
         assert_eq!(reason(&house, "agent jones", secret.secret.expose()).await, "unknown_service_account");
@@ -282,7 +282,7 @@ fn a_revoked_secret_is_refused_on_every_node_at_once() {
         let accounts = house.identity.service_accounts();
         accounts.revoke_secret((house.id(), id), issued.info.id, &Cause::operator()).await.unwrap();
         assert!(!there().await);
-        accounts.delete((house.id(), id), &Cause::operator()).await.unwrap();
+        accounts.delete((house.id(), id), None, &Cause::operator()).await.unwrap();
         assert!(!there().await);
         let start = Instant::now();
         while other.service_accounts().active(house.id(), id).await.unwrap().is_some() {

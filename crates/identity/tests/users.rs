@@ -129,7 +129,7 @@ on_both_engines! {
         assert!(house.session(&cookie).await.is_none());
         assert!(house.identity.users().list(house.id(), None, 500).await.unwrap().is_empty());
         let (of, cause) = ((house.id(), ada.id), Cause::operator());
-        let again = house.identity.users().change_state(of, StateChange::Enable, &cause).await;
+        let again = house.identity.users().change_state(of, StateChange::Enable, None, &cause).await;
         assert!(matches!(again, Err(Error::NotFound("user"))));
         let next = house.ada().await;
         assert_ne!(next.id, ada.id, "an identifier is never given out again");

@@ -54,6 +54,7 @@ impl Jobs {
         }
         jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);
         jobs.spawn(app, "prune", Duration::from_secs(300), prune);
+        jobs.spawn(app, "search_keys", Duration::from_secs(3_600), refresh_keys);
         if let Some(recorder) = app.metrics().cloned() {
             jobs.spawn(app, "metrics", Duration::from_secs(5), move |_| upkeep(recorder.clone()));
         }
@@ -141,6 +142,17 @@ async fn maintain_keys(app: App) -> RoundResult {
         }
     }
     first_failure.map_or(Ok(Round::Done), |error| Err(error.into()))
+}
+
+/// Derives what users and groups are found by where an older version of the program stored them.
+async fn refresh_keys(app: App) -> RoundResult {
+    match app.identity.users().refresh().await? {
+        0 => Ok(Round::Done),
+        rows => {
+            tracing::info!(rows, "users and groups of an older version can be searched for");
+            Ok(Round::More)
+        }
+    }
 }
 
 /// Forgets what has expired: announced changes, sessions, counters of attempts, codes, grants, used assertions.

@@ -1,13 +1,15 @@
 //! One SQL text for two engines: what is written once, and the words that stand for what differs.
 
 use crate::{Engine, Error};
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// A statement, written once for both engines. Declared by [`statements!`](crate::statements), never inline, so that
-/// one test can prepare every statement of the server on both engines.
+/// one test can prepare every statement of the server on both engines. The exception is what callers ask for in more
+/// ways than can be declared ([`Statement::composed`]).
 pub struct Statement {
     name: &'static str,
-    sql: &'static str,
+    sql: Cow<'static, str>,
     sqlite: OnceLock<Result<Rendered, Error>>,
     postgres: OnceLock<Result<Rendered, Error>>,
 }
@@ -24,7 +26,14 @@ impl Statement {
     /// A statement of this name and text; see [`statements!`](crate::statements).
     #[must_use]
     pub const fn new(name: &'static str, sql: &'static str) -> Self {
-        Self { name, sql, sqlite: OnceLock::new(), postgres: OnceLock::new() }
+        Self { name, sql: Cow::Borrowed(sql), sqlite: OnceLock::new(), postgres: OnceLock::new() }
+    }
+
+    /// A statement that was put together from fixed fragments, to be run by [`crate::Tx::query_composed`]. Nothing that a
+    /// caller sent stands in its text: values are parameters, and names come from a closed set.
+    #[must_use]
+    pub const fn composed(name: &'static str, sql: String) -> Self {
+        Self { name, sql: Cow::Owned(sql), sqlite: OnceLock::new(), postgres: OnceLock::new() }
     }
 
     /// Where it is declared and how it is called.
@@ -35,8 +44,8 @@ impl Statement {
 
     /// The text as it was written.
     #[must_use]
-    pub const fn sql(&self) -> &'static str {
-        self.sql
+    pub fn sql(&self) -> &str {
+        &self.sql
     }
 
     pub(crate) fn render(&self, engine: Engine) -> Result<&Rendered, Error> {
@@ -45,7 +54,7 @@ impl Statement {
             Engine::Postgres => &self.postgres,
         };
         slot.get_or_init(|| {
-            let sql = render(engine, self.sql)
+            let sql = render(engine, &self.sql)
                 .map_err(|error| Error::internal_from(format!("in statement {}", self.name), error))?;
             Ok(Rendered { sql: sql.into(), order: OnceLock::new() })
         })

@@ -127,6 +127,31 @@ impl<'a> Tx<'a> {
         Ok(rows)
     }
 
+    /// Runs a query that was put together for this call ([`Statement::composed`]) and maps each row of its answer. How it
+    /// is prepared is remembered by its text, for the texts that were used last.
+    ///
+    /// # Errors
+    /// Those of the engine and of `map`.
+    pub async fn query_composed<T>(
+        &mut self,
+        sql: &Statement,
+        params: &[Param<'_>],
+        mut map: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut rows = Vec::new();
+        self.alive()?;
+        let each: EachRow<'_> = &mut |row| {
+            rows.push(map(row)?);
+            Ok(())
+        };
+        let done = match self.kind {
+            Kind::Sqlite(connection) => sqlite::each(connection, sql, params, each),
+            Kind::Postgres(session) => session.each_composed(sql, params, each).await,
+        };
+        self.settle(done)?;
+        Ok(rows)
+    }
+
     /// Runs a query and maps the first row of its answer, if there is one.
     ///
     /// # Errors

@@ -269,7 +269,7 @@ impl House {
 
     pub async fn change_user(&self, change: StateChange) {
         let who = (self.tenant.id, self.ada.id);
-        self.identity.users().change_state(who, change, &Cause::operator()).await.expect("a change");
+        self.identity.users().change_state(who, change, None, &Cause::operator()).await.expect("a change");
     }
 
     /// The tenant's audit log as lines (action, outcome, reason), after the chain was found intact.

@@ -266,7 +266,7 @@ on_a_server! {
         assert!(server.tokens().verify_access(server.tenant_row(), &of_foreign).await.expect("an answer").is_none());
 
         let accounts = server.identity().service_accounts();
-        accounts.delete((server.id(), owned.account.id), &Cause::operator()).await.expect("removed");
+        accounts.delete((server.id(), owned.account.id), None, &Cause::operator()).await.expect("removed");
         assert!(!owned.is_active(&of_owned).await, "it is gone");
     }
 

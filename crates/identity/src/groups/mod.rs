@@ -17,7 +17,7 @@ pub use revise::{GroupRevision, MemberChange};
 pub(crate) use members::nest as nest_group;
 pub(crate) use model::MAX_DESCRIPTION;
 pub(crate) use nest::{MAX_WALK, Nesting, check as check_nesting};
-pub(crate) use service::{hold, insert as insert_group, write as write_group};
+pub(crate) use service::{hold, index, insert as insert_group, write as write_group};
 
 use crate::Identity;
 

@@ -4,6 +4,7 @@ use super::model::{self, Group, GroupPatch, MembershipKind, NewGroup};
 use super::{Groups, TOPIC, members};
 use crate::directory::name::Name;
 use crate::directory::{self, MAX_PAGE, Party};
+use crate::users::{self, keys};
 use crate::{Cause, Error, schema};
 use keyreeve_base::{GroupId, TenantId};
 use keyreeve_store::{Tx, params};
@@ -146,9 +147,7 @@ impl Groups<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 let mut group = hold(tx, tenant, id).await?;
-                if version.is_some_and(|version| version != group.version) {
-                    return Err(Error::VersionConflict);
-                }
+                crate::check_version(version, group.version)?;
                 let (name, touched) = patch.apply(&mut group)?;
                 group.updated_at = identity.world().now();
                 group.version = group.version.saturating_add(1);
@@ -163,19 +162,12 @@ impl Groups<'_> {
     }
 
     /// Removes a group: its members are in it no longer, nor in what held it; what was nested in it goes on. Service
-    /// accounts that it owns are admitted no more until they get another owner.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn delete(self, group: (TenantId, GroupId), cause: &Cause) -> Result<(), Error> {
-        self.delete_at(group, None, cause).await
-    }
-
-    /// The same; with `version`, only if the group still is at that version.
+    /// accounts that it owns are admitted no more until they get another owner. With `version`, only if it still is at
+    /// that version.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::VersionConflict`].
-    pub async fn delete_at(
+    pub async fn delete(
         self,
         (tenant, id): (TenantId, GroupId),
         version: Option<i64>,
@@ -188,12 +180,11 @@ impl Groups<'_> {
                 directory::change_shape(tx, tenant).await?;
                 // Held, so that whoever is adding a member is done, or comes too late and finds no group.
                 let group = hold(tx, tenant, id).await?;
-                if version.is_some_and(|version| version != group.version) {
-                    return Err(Error::VersionConflict);
-                }
+                crate::check_version(version, group.version)?;
                 tx.execute(&schema::CLEAR_MEMBERS, &params![tenant, id]).await?;
                 tx.execute(&schema::CLEAR_NESTS, &params![tenant, id]).await?;
                 directory::forget_party(tx, tenant, Party::Group(id)).await?;
+                tx.execute(&schema::FORGET_GROUP_ATTRIBUTES, &params![tenant, id]).await?;
                 tx.execute(&schema::DELETE_GROUP, &params![tenant, id]).await?;
                 let detail = json!({"name": group.name});
                 let event = cause.done(tenant, "group.delete", ("group", id.to_string()), detail);
@@ -223,11 +214,15 @@ pub(crate) async fn insert(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Resul
                 &name.canonical,
                 &group.description,
                 &attributes,
-                group.created_at
+                group.created_at,
+                keys::FORM
             ],
         )
         .await?;
-    if inserted == 0 { Err(Error::Taken("name")) } else { Ok(()) }
+    if inserted == 0 {
+        return Err(Error::Taken("name"));
+    }
+    index(tx, group).await
 }
 
 pub(crate) async fn write(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Result<(), Error> {
@@ -247,7 +242,18 @@ pub(crate) async fn write(tx: &mut Tx<'_>, group: &Group, name: &Name) -> Result
         )
         .await;
     match written {
-        Err(error) if error.is_conflict_on(NAME_INDEX) => Err(Error::Taken("name")),
-        written => Ok(written.map(drop)?),
-    }
+        Err(error) if error.is_conflict_on(NAME_INDEX) => return Err(Error::Taken("name")),
+        written => written?,
+    };
+    tx.execute(&schema::FORGET_GROUP_ATTRIBUTES, &params![group.tenant_id, group.id]).await?;
+    index(tx, group).await
+}
+
+/// Indexes a group's attributes, of which nothing is indexed.
+pub(crate) async fn index(tx: &mut Tx<'_>, group: &Group) -> Result<(), Error> {
+    let index = users::index_of(&group.attributes);
+    let rows: Vec<_> =
+        index.iter().map(|(name, key)| params![group.tenant_id, *name, *key, group.id]).collect();
+    tx.execute_each(&schema::INDEX_GROUP_ATTRIBUTE, &rows).await?;
+    Ok(())
 }

@@ -135,9 +135,7 @@ impl Roles<'_> {
                 directory::change_shape(tx, tenant).await?;
                 let mut role = hold(tx, tenant, id).await?;
                 not_reserved(&role)?;
-                if version.is_some_and(|version| version != role.version) {
-                    return Err(Error::VersionConflict);
-                }
+                crate::check_version(version, role.version)?;
                 let touched = patch.apply(&mut role)?;
                 role.updated_at = identity.world().now();
                 role.version = role.version.saturating_add(1);
@@ -150,17 +148,22 @@ impl Roles<'_> {
             .await
     }
 
-    /// Removes a role, which nobody has any longer then.
+    /// Removes a role, which nobody has any longer then. With `version`, only if it still is at that version.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] for the reserved role.
-    pub async fn delete(self, (tenant, id): (TenantId, RoleId), cause: &Cause) -> Result<(), Error> {
+    /// [`Error::NotFound`], [`Error::VersionConflict`]; [`Error::Invalid`] for the reserved role.
+    pub async fn delete(
+        self,
+        (tenant, id): (TenantId, RoleId),
+        version: Option<i64>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
         let (identity, cause) = (self.0.clone(), cause.clone());
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 directory::change_shape(tx, tenant).await?;
-                remove(tx, &identity, (tenant, id), &cause).await
+                remove(tx, &identity, (tenant, id), version, &cause).await
             })
             .await
     }
@@ -184,7 +187,7 @@ impl Roles<'_> {
         }
         directory::change_shape(tx, tenant).await?;
         for role in &roles {
-            match remove(tx, self.0, (tenant, *role), cause).await {
+            match remove(tx, self.0, (tenant, *role), None, cause).await {
                 // Removed by somebody else since it was read.
                 Ok(()) | Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
@@ -199,10 +202,12 @@ async fn remove(
     tx: &mut Tx<'_>,
     identity: &Identity,
     (tenant, id): (TenantId, RoleId),
+    version: Option<i64>,
     cause: &Cause,
 ) -> Result<(), Error> {
     // Held, so that whoever is giving it is done, or comes too late and finds no role.
     let role = hold(tx, tenant, id).await?;
+    crate::check_version(version, role.version)?;
     not_reserved(&role)?;
     tx.execute(&schema::CLEAR_HOLDERS, &params![tenant, id]).await?;
     tx.execute(&schema::DELETE_ROLE, &params![tenant, id]).await?;

@@ -126,7 +126,7 @@ statements! {
 
     /// A new group; zero rows mean that the name is taken.
     pub(crate) INSERT_GROUP = "INSERT INTO directory_group (id, tenant_id, name, canonical, description, attributes, \
-        created_at, updated_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 1) ON CONFLICT DO NOTHING";
+        created_at, updated_at, version, key_form) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 1, $8) ON CONFLICT DO NOTHING";
     /// One group.
     pub(crate) GROUP_BY_ID = "SELECT id, tenant_id, name, description, attributes, created_at, updated_at, version \
         FROM directory_group WHERE tenant_id = $1 AND id = $2";

@@ -4,27 +4,35 @@ mod bulk;
 mod directory;
 mod people;
 mod recovery;
+mod search;
 
 pub(crate) use bulk::*;
 pub(crate) use directory::*;
 pub(crate) use people::*;
 pub(crate) use recovery::*;
+pub(crate) use search::*;
 
 use keyreeve_store::{Migration, Statement};
 
 /// The room's tables.
-pub const MIGRATIONS: &[Migration] = &[people::MIGRATION, directory::MIGRATION, recovery::MIGRATION];
+pub const MIGRATIONS: &[Migration] =
+    &[people::MIGRATION, directory::MIGRATION, recovery::MIGRATION, search::MIGRATION];
+
+const PARTS: &[&[&Statement]] =
+    &[people::STATEMENTS, directory::STATEMENTS, bulk::STATEMENTS, recovery::STATEMENTS, search::STATEMENTS];
 
 /// Every statement of the room, for the test that prepares them all on both engines.
-pub static STATEMENTS: &[&Statement] =
-    &joined::<
-        {
-            people::STATEMENTS.len()
-                + directory::STATEMENTS.len()
-                + bulk::STATEMENTS.len()
-                + recovery::STATEMENTS.len()
-        },
-    >(&[people::STATEMENTS, directory::STATEMENTS, bulk::STATEMENTS, recovery::STATEMENTS]);
+pub static STATEMENTS: &[&Statement] = &joined::<{ count(PARTS) }>(PARTS);
+
+#[allow(clippy::indexing_slicing, reason = "runs when compiling; an index out of bounds does not compile")]
+const fn count(parts: &[&[&'static Statement]]) -> usize {
+    let (mut part, mut count) = (0, 0);
+    while part < parts.len() {
+        count += parts[part].len();
+        part += 1;
+    }
+    count
+}
 
 #[allow(clippy::indexing_slicing, reason = "runs when compiling; an index out of bounds does not compile")]
 const fn joined<const N: usize>(parts: &[&[&'static Statement]]) -> [&'static Statement; N] {

@@ -142,8 +142,9 @@ statements! {
     /// A new user.
     pub(crate) INSERT_USER = "INSERT INTO user_account (id, tenant_id, username, email, email_verified, given_name, \
         family_name, display_name, phone_number, locale, zoneinfo, attributes, enabled, locked, must_change_password, \
-        created_at, updated_at, version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, 1)";
+        created_at, updated_at, version, username_key, email_key, given_name_key, family_name_key, display_name_key, \
+        key_form) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, 1, $17, $18, $19, \
+        $20, $21, $22)";
     /// One user.
     pub(crate) USER_BY_ID = "SELECT id, tenant_id, username, email, email_verified, given_name, family_name, display_name, \
         phone_number, locale, zoneinfo, attributes, enabled, locked, must_change_password, archived_at, created_at, \
@@ -164,7 +165,8 @@ statements! {
     /// Writes a user's profile, if nobody else has since.
     pub(crate) UPDATE_PROFILE = "UPDATE user_account SET username = $4, email = $5, email_verified = $6, given_name = $7, \
         family_name = $8, display_name = $9, phone_number = $10, locale = $11, zoneinfo = $12, attributes = $13, \
-        updated_at = $14, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND version = $3";
+        updated_at = $14, username_key = $15, email_key = $16, given_name_key = $17, family_name_key = $18, \
+        display_name_key = $19, key_form = $20, version = version + 1 WHERE tenant_id = $1 AND id = $2 AND version = $3";
     /// Writes a user's state.
     pub(crate) UPDATE_STATE = "UPDATE user_account SET enabled = $3, locked = $4, must_change_password = $5, \
         archived_at = $6, updated_at = $7, version = version + 1 WHERE tenant_id = $1 AND id = $2";

@@ -174,9 +174,7 @@ impl ServiceAccounts<'_> {
                     directory::hold_party(tx, tenant, *owner).await?;
                 }
                 let mut account = hold(tx, tenant, id).await?;
-                if version.is_some_and(|version| version != account.version) {
-                    return Err(Error::VersionConflict);
-                }
+                crate::check_version(version, account.version)?;
                 let (name, touched) = patch.apply(&mut account)?;
                 account.updated_at = identity.world().now();
                 account.version = account.version.saturating_add(1);
@@ -194,13 +192,15 @@ impl ServiceAccounts<'_> {
             .await
     }
 
-    /// Removes a service account with its secrets, memberships and roles.
+    /// Removes a service account with its secrets, memberships and roles. With `version`, only if it still is at that
+    /// version.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`], [`Error::VersionConflict`].
     pub async fn delete(
         self,
         (tenant, id): (TenantId, ServiceAccountId),
+        version: Option<i64>,
         cause: &Cause,
     ) -> Result<(), Error> {
         let (identity, cause) = (self.0.clone(), cause.clone());
@@ -208,6 +208,7 @@ impl ServiceAccounts<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 let account = hold(tx, tenant, id).await?;
+                crate::check_version(version, account.version)?;
                 tx.execute(&schema::CLEAR_SECRETS, &params![id]).await?;
                 directory::forget_party(tx, tenant, Party::Service(id)).await?;
                 tx.execute(&schema::DELETE_SERVICE, &params![tenant, id]).await?;

@@ -1,18 +1,13 @@
 //! The index by which users are found by what their attributes hold. It is kept in the transaction that writes the
 //! profile.
 
+use super::keys;
 use super::model::User;
 use super::service::Users;
 use crate::{Error, schema};
-use keyreeve_base::name::fold;
 use keyreeve_base::{TenantId, UserId};
-use keyreeve_crypto::{base64url, sha256};
 use keyreeve_store::{Tx, params};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How many bytes of a value the index holds; behind them, a longer value has a digest of the whole. An index entry has
-/// to fit into a third of a page of PostgreSQL's.
-const MAX_KEY: usize = 256;
 
 /// The most users that a page has.
 const MAX_PAGE: u16 = 500;
@@ -34,7 +29,7 @@ impl Users<'_> {
         if name.contains('\0') || value.contains('\0') {
             return Ok(Vec::new());
         }
-        let (name, key) = (name.to_owned(), key_of(value));
+        let (name, key) = (name.to_owned(), keys::of_value(value));
         let after = after.unwrap_or(UserId::from_uuid(uuid::Uuid::nil()));
         let limit = i64::from(limit.clamp(1, MAX_PAGE));
         self.0
@@ -71,48 +66,14 @@ pub(crate) async fn reindex(
     Ok(())
 }
 
-/// The index of a new user's attributes: names, each with the form of a value.
-pub(super) fn index_of(attributes: &BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
+/// The index of attributes: names, each with the key of a value.
+pub(crate) fn index_of(attributes: &BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
     entries(attributes).into_iter().map(|(name, key)| (name.to_owned(), key)).collect()
 }
 
 fn entries(attributes: &BTreeMap<String, Vec<String>>) -> BTreeSet<(&str, String)> {
     attributes
         .iter()
-        .flat_map(|(name, values)| values.iter().map(|value| (name.as_str(), key_of(value))))
+        .flat_map(|(name, values)| values.iter().map(|value| (name.as_str(), keys::of_value(value))))
         .collect()
-}
-
-/// The form of a value under which it is found.
-fn key_of(value: &str) -> String {
-    let mut folded = fold(value);
-    if folded.len() > MAX_KEY {
-        let digest = base64url::encode(sha256(folded.as_bytes()));
-        folded.truncate(folded.floor_char_boundary(MAX_KEY.saturating_sub(digest.len())));
-        folded.push_str(&digest);
-    }
-    folded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn spellings_meet_and_long_values_stay_apart() {
-        assert_eq!(key_of("Physics Dept."), key_of("ｐhysics dept."));
-        assert_ne!(key_of("a"), key_of("b"));
-        let long = |end: &str| key_of(&format!("{}{end}", "ä".repeat(1_000)));
-        assert_ne!(long("a"), long("b"));
-        assert_eq!(long("A"), long("a"));
-        assert!(long("a").len() <= MAX_KEY);
-    }
-
-    proptest! {
-        #[test]
-        fn every_value_has_a_key_of_bounded_length(value in "\\PC{0,400}") {
-            prop_assert!(key_of(&value).len() <= MAX_KEY);
-        }
-    }
 }

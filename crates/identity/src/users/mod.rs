@@ -4,7 +4,9 @@
 mod attributes;
 mod availability;
 pub(crate) mod fields;
+pub(crate) mod keys;
 mod model;
+mod refresh;
 mod revise;
 mod service;
 
@@ -12,7 +14,7 @@ pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
 pub use revise::Revision;
 pub use service::{StateChange, Users};
 
-pub(crate) use attributes::reindex;
+pub(crate) use attributes::{index_of, reindex};
 pub(crate) use model::Identifier;
 pub(crate) use service::{
     Prepared, claim_identifiers, hold_user, insert_all, read_user, write_profile, write_state,

@@ -1,6 +1,6 @@
 //! What a user is, what a new one is made of, and what can be changed.
 
-use super::fields;
+use super::{fields, keys};
 use crate::Error;
 use keyreeve_base::{CanonicalName, TenantId, Timestamp, UserId};
 use keyreeve_crypto::Secret;
@@ -133,6 +133,9 @@ impl Profile {
             ("zoneinfo", &mut self.zoneinfo, 64),
         ] {
             fields::tidy(field, value, longest)?;
+            if let Some(text) = value {
+                keys::check(text).map_err(|problem| Error::invalid(field, problem))?;
+            }
         }
         for name in [&mut self.username, &mut self.email].into_iter().flatten() {
             *name = name.trim().to_owned();

@@ -2,6 +2,7 @@
 
 use super::TOPIC;
 use super::attributes;
+use super::keys::{self, Keys};
 use super::model::{Credential, Identifier, NewUser, ProfilePatch, User};
 use crate::directory::{self, Party};
 use crate::passwords::credential;
@@ -205,22 +206,21 @@ impl Users<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 let before = hold_user(tx, tenant, id).await?;
-                if version.is_some_and(|version| version != before.version) {
-                    return Err(Error::VersionConflict);
-                }
+                crate::check_version(version, before.version)?;
                 Ok(Arc::new(update_held(tx, &identity, before, &patch, &cause).await?))
             })
             .await
     }
 
-    /// Changes the state of a user's account.
+    /// Changes the state of a user's account. With `version`, only if it still is at that version.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also for archived users.
+    /// [`Error::NotFound`], also for archived users; [`Error::VersionConflict`].
     pub async fn change_state(
         self,
         (tenant, id): (TenantId, UserId),
         change: StateChange,
+        version: Option<i64>,
         cause: &Cause,
     ) -> Result<Arc<User>, Error> {
         let (identity, cause) = (self.0.clone(), cause.clone());
@@ -228,6 +228,7 @@ impl Users<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 let user = hold_user(tx, tenant, id).await?;
+                crate::check_version(version, user.version)?;
                 Ok::<_, Error>(Arc::new(change_held(tx, &identity, user, change, &cause).await?))
             })
             .await
@@ -341,6 +342,7 @@ pub(crate) struct Prepared {
     pub(crate) user: User,
     pub(crate) identifiers: Vec<Identifier>,
     attributes: String,
+    keys: Keys,
     index: Vec<(String, String)>,
 }
 
@@ -350,6 +352,7 @@ impl Prepared {
         Ok(Self {
             identifiers: user.profile.identifiers()?,
             attributes: crate::write_json(&user.attributes)?,
+            keys: Keys::of(&user.profile),
             index: attributes::index_of(&user.attributes),
             user,
         })
@@ -382,8 +385,8 @@ pub(crate) async fn insert_all(tx: &mut Tx<'_>, new: &[&Prepared]) -> Result<(),
     }
 }
 
-fn user_row(new: &Prepared) -> [Param<'_>; 16] {
-    let Prepared { user, attributes, .. } = new;
+fn user_row(new: &Prepared) -> [Param<'_>; 22] {
+    let Prepared { user, attributes, keys, .. } = new;
     params![
         user.id,
         user.tenant_id,
@@ -400,7 +403,13 @@ fn user_row(new: &Prepared) -> [Param<'_>; 16] {
         user.enabled,
         user.locked,
         user.must_change_password,
-        user.created_at
+        user.created_at,
+        keys.username,
+        keys.email,
+        keys.given_name,
+        keys.family_name,
+        keys.display_name,
+        keys::FORM
     ]
 }
 
@@ -421,6 +430,7 @@ pub(crate) async fn claim_identifiers(tx: &mut Tx<'_>, user: &User) -> Result<()
 
 /// Writes a user's profile, if the user still is at `version`. Links that were sent to another address are dead then.
 pub(crate) async fn write_profile(tx: &mut Tx<'_>, user: &User, version: i64) -> Result<(), Error> {
+    let keys = Keys::of(&user.profile);
     let attributes = crate::write_json(&user.attributes)?;
     let written = tx
         .execute(
@@ -439,7 +449,13 @@ pub(crate) async fn write_profile(tx: &mut Tx<'_>, user: &User, version: i64) ->
                 &user.locale,
                 &user.zoneinfo,
                 &attributes,
-                user.updated_at
+                user.updated_at,
+                &keys.username,
+                &keys.email,
+                &keys.given_name,
+                &keys.family_name,
+                &keys.display_name,
+                keys::FORM
             ],
         )
         .await?;

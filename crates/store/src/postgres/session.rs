@@ -23,11 +23,17 @@ pub(crate) struct Session {
     client: Client,
     /// By the address of the [`Statement`], of which there is one for each text.
     prepared: RefCell<HashMap<usize, tokio_postgres::Statement>>,
+    /// Those that were composed, by their text: the ones used last. What is forgotten here is closed there.
+    composed: RefCell<quick_cache::unsync::Cache<Box<str>, tokio_postgres::Statement>>,
 }
+
+/// How many composed statements each connection keeps prepared.
+const COMPOSED: usize = 128;
 
 impl Session {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, prepared: RefCell::default() }
+        let composed = RefCell::new(quick_cache::unsync::Cache::new(COMPOSED));
+        Self { client, prepared: RefCell::default(), composed }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -53,6 +59,16 @@ impl Session {
         Ok(prepared)
     }
 
+    async fn prepare_composed(&self, statement: &Statement) -> Result<tokio_postgres::Statement, Failure> {
+        let sql = &statement.render(Engine::Postgres)?.sql;
+        if let Some(prepared) = self.composed.borrow().get(sql) {
+            return Ok(prepared.clone());
+        }
+        let prepared = self.client.prepare(sql).await.map_err(|error| self.failed(error, statement))?;
+        self.composed.borrow_mut().insert(sql.clone(), prepared.clone());
+        Ok(prepared)
+    }
+
     fn failed(&self, error: tokio_postgres::Error, statement: &Statement) -> Failure {
         let mut failure = failure(error);
         if let Error::Internal { reason, .. } = &mut failure.error {
@@ -61,6 +77,7 @@ impl Session {
         if failure.retry != Retry::No {
             // A plan may be out of date; preparing anew is cheap.
             self.prepared.borrow_mut().clear();
+            self.composed.borrow_mut().clear();
         }
         failure
     }
@@ -70,14 +87,8 @@ impl Session {
         statement: &'static Statement,
         params: &[Param<'_>],
     ) -> Result<tokio_postgres::Statement, Failure> {
-        if params.iter().any(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
-            return Err(Error::Invalid { reason: "text with the character U+0000".to_owned() }.into());
-        }
         let prepared = self.prepare(statement).await?;
-        if prepared.params().len() != params.len() {
-            let reason = format!("{} was given {} parameters", statement.name(), params.len());
-            return Err(Error::internal(reason).into());
-        }
+        check(statement, &prepared, params)?;
         Ok(prepared)
     }
 
@@ -87,9 +98,30 @@ impl Session {
         params: &[Param<'_>],
         row: EachRow<'_>,
     ) -> Result<(), Failure> {
-        let prepared = self.bind(statement, params).await?;
+        let prepared = self.prepare(statement).await?;
+        self.run(statement, &prepared, params, row).await
+    }
+
+    pub(crate) async fn each_composed(
+        &self,
+        statement: &Statement,
+        params: &[Param<'_>],
+        row: EachRow<'_>,
+    ) -> Result<(), Failure> {
+        let prepared = self.prepare_composed(statement).await?;
+        self.run(statement, &prepared, params, row).await
+    }
+
+    async fn run(
+        &self,
+        statement: &Statement,
+        prepared: &tokio_postgres::Statement,
+        params: &[Param<'_>],
+        row: EachRow<'_>,
+    ) -> Result<(), Failure> {
+        check(statement, prepared, params)?;
         let failed = |error| self.failed(error, statement);
-        let mut rows = pin!(self.client.query_raw(&prepared, params).await.map_err(failed)?);
+        let mut rows = pin!(self.client.query_raw(prepared, params).await.map_err(failed)?);
         while let Some(found) = rows.try_next().await.map_err(failed)? {
             row(&Row(RowKind::Postgres(&found)))?;
         }
@@ -156,6 +188,22 @@ impl Session {
     pub(crate) async fn script(&self, sql: &str) -> Result<(), Failure> {
         self.client.batch_execute(sql).await.map_err(failure)
     }
+}
+
+/// Whether these can be the statement's parameters.
+fn check(
+    statement: &Statement,
+    prepared: &tokio_postgres::Statement,
+    params: &[Param<'_>],
+) -> Result<(), Failure> {
+    if params.iter().any(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
+        return Err(Error::Invalid { reason: "text with the character U+0000".to_owned() }.into());
+    }
+    if prepared.params().len() != params.len() {
+        let reason = format!("{} was given {} parameters", statement.name(), params.len());
+        return Err(Error::internal(reason).into());
+    }
+    Ok(())
 }
 
 impl ToSql for Value<'_> {

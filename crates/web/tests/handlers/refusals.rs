@@ -31,7 +31,7 @@ async fn ac_21_every_refusal_looks_the_same() {
     }
     let who = (house.tenant.id, house.ada.id);
     let cause = keyreeve_identity::Cause::operator();
-    house.identity.users().change_state(who, StateChange::Disable, &cause).await.expect("a change");
+    house.identity.users().change_state(who, StateChange::Disable, None, &cause).await.expect("a change");
     let browser = house.browser();
     let page = browser.get("/signin").await;
     let answer = browser.submit(&page, "/signin", &[("username", "ada"), ("password", PASSWORD)]).await;

@@ -177,7 +177,7 @@ async fn set_password(
 async fn change(app: &App, user: &UserArg, change: StateChange) -> Result<Output, Failure> {
     let user = find(app, user).await?;
     let subject = (user.tenant_id, user.id);
-    show(&*app.identity.users().change_state(subject, change, &Cause::operator()).await?)
+    show(&*app.identity.users().change_state(subject, change, None, &Cause::operator()).await?)
 }
 
 async fn sessions(app: &App, user: &UserArg) -> Result<Output, Failure> {

@@ -1,0 +1,359 @@
+//! How a search is answered: what drives it (an index of few, or the order itself), what is left to be tested of each
+//! row, and whether it may run on the thread that asks.
+
+use super::compose::{Bound, Column, Field, Index, Link, Params, Table, unfit};
+use super::cursor::{Cursor, Key, Order};
+use super::test::{attribute_name, condition};
+use super::{Direction, MAX_OFFSET, MAX_PAGE, Search, Start};
+use crate::Error;
+use crate::directory::Party;
+use crate::users::keys;
+use keyreeve_base::TenantId;
+use keyreeve_filter::{Filter, Op, Value};
+use keyreeve_store::Statement;
+use uuid::Uuid;
+
+/// The order by identifiers; no field's tag.
+const BY_ID: Order = Order(0);
+
+/// A search as a statement.
+pub(super) struct Plan {
+    pub(super) statement: Statement,
+    pub(super) params: Vec<Bound>,
+    pub(super) order: Ordering,
+    pub(super) limit: usize,
+    /// Whether it is short whatever the tenant holds.
+    pub(super) short: bool,
+}
+
+/// By what a result is ordered.
+#[derive(Clone, Copy)]
+pub(super) struct Ordering {
+    pub(super) order: Order,
+    pub(super) descending: bool,
+    pub(super) by: By,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Id,
+    Text(&'static str),
+    Time(&'static str),
+}
+
+/// Who asks, where that limits what is found.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    pub(super) tenant: TenantId,
+    /// Whoever administers groups, and sees what is in them; none for whoever administers the tenant.
+    pub(super) me: Option<Party>,
+}
+
+/// The statement of a page.
+pub(super) fn page<F: Field>(search: &Search<F>, view: View) -> Result<Plan, Error> {
+    let table = F::table();
+    let driver = Driver::of(search, view);
+    let (ordering, indexed) = ordering(search, &driver)?;
+    let mut params = Params::of(view.tenant);
+    let base = driver.from(table, view, &mut params)?;
+    let Base { from, mut conditions, id } = base;
+    conditions.extend(rest(search, &driver, &mut params)?);
+    let tested = conditions.len() > usize::from(table.archived.is_some()).saturating_add(1);
+    if let Start::After(cursor) = &search.page {
+        conditions.push(behind(cursor, ordering, id, &mut params)?);
+    }
+    let offset = match search.page {
+        Start::Offset(offset) if offset > MAX_OFFSET => {
+            return Err(Error::invalid("offset", format!("is larger than {MAX_OFFSET}; page by cursors")));
+        }
+        Start::Offset(offset) => offset,
+        Start::First | Start::After(_) => 0,
+    };
+    let limit = search.limit.clamp(1, MAX_PAGE);
+    let way = if ordering.descending { "DESC" } else { "ASC" };
+    let (extra, by) = match ordering.by {
+        By::Id => (String::new(), format!("{id} {way}")),
+        By::Text(key) | By::Time(key) => (format!(", r.{key}"), format!("r.{key} {way}, r.id {way}")),
+    };
+    let mut sql = format!(
+        "SELECT {}{extra} FROM {from} WHERE {} ORDER BY {by} LIMIT {}",
+        table.columns,
+        conditions.join(" AND "),
+        params.bind(Bound::Int(i64::from(limit).saturating_add(1)))
+    );
+    if offset > 0 {
+        sql.push_str(" OFFSET ");
+        sql.push_str(&params.bind(Bound::Int(i64::from(offset))));
+    }
+    Ok(Plan {
+        statement: Statement::composed("identity::search::page", sql),
+        params: params.done(),
+        order: ordering,
+        limit: usize::from(limit),
+        short: offset <= u32::from(MAX_PAGE)
+            && driver.is_short(!tested, indexed && (!search.include_archived || ordering.by == By::Id)),
+    })
+}
+
+/// The statement that counts all matches.
+pub(super) fn count<F: Field>(search: &Search<F>, view: View) -> Result<(Statement, Vec<Bound>), Error> {
+    let driver = Driver::of(search, view);
+    let mut params = Params::of(view.tenant);
+    let Base { from, mut conditions, .. } = driver.from(F::table(), view, &mut params)?;
+    conditions.extend(rest(search, &driver, &mut params)?);
+    let sql = format!("SELECT COUNT(*) FROM {from} WHERE {}", conditions.join(" AND "));
+    Ok((Statement::composed("identity::search::count", sql), params.done()))
+}
+
+/// Whether anything but the view limits what is found.
+pub(super) fn is_everything<F>(search: &Search<F>) -> bool {
+    !search.include_archived
+        && match &search.filter {
+            None => true,
+            Some(Filter::And(parts)) => parts.is_empty(),
+            Some(_) => false,
+        }
+}
+
+/// What is tested of each row besides what drives the search.
+fn rest<F: Field>(
+    search: &Search<F>,
+    driver: &Driver<'_, F>,
+    params: &mut Params,
+) -> Result<Vec<String>, Error> {
+    let mut conditions = Vec::new();
+    if let Some(archived) = F::table().archived
+        && !search.include_archived
+    {
+        conditions.push(format!("r.{archived} IS NULL"));
+    }
+    for part in search.filter.iter().flat_map(conjuncts) {
+        if !driver.answers(part) {
+            conditions.push(condition(part, params)?);
+        }
+    }
+    Ok(conditions)
+}
+
+fn ordering<F: Field>(search: &Search<F>, driver: &Driver<'_, F>) -> Result<(Ordering, bool), Error> {
+    let descending = |direction: &Direction| *direction == Direction::Descending;
+    match (&search.sort, driver) {
+        (Some((field, direction)), _) => by(field, descending(direction))
+            .ok_or_else(|| Error::invalid("sort", format!("cannot be by {}", field.label()))),
+        (None, Driver::Order(Some(field))) => {
+            by(*field, false).ok_or_else(|| unfit("cannot be ordered by what it compares"))
+        }
+        (None, _) => Ok((Ordering { order: BY_ID, descending: false, by: By::Id }, true)),
+    }
+}
+
+fn by<F: Field>(field: &F, descending: bool) -> Option<(Ordering, bool)> {
+    let (by, indexed) = match field.column() {
+        Column::Id => return Some((Ordering { order: BY_ID, descending, by: By::Id }, true)),
+        Column::Key(column, index) => (By::Text(column), index),
+        Column::Time(column, index) => (By::Time(column), index),
+        Column::Plain(_)
+        | Column::Flag(_)
+        | Column::Reference(_)
+        | Column::Linked(_)
+        | Column::Attribute(..) => {
+            return None;
+        }
+    };
+    Some((Ordering { order: Order(field.tag()), descending, by }, indexed != Index::None))
+}
+
+/// The condition that a row lies behind the cursor.
+fn behind(cursor: &Cursor, ordering: Ordering, id: &str, params: &mut Params) -> Result<String, Error> {
+    let symbol = if ordering.descending { "<" } else { ">" };
+    let key = match (ordering.by, &cursor.key) {
+        _ if (cursor.order, cursor.descending) != (ordering.order, ordering.descending) => None,
+        (By::Id, Key::None) => return Ok(format!("{id} {symbol} {}", params.bind(Bound::Uuid(cursor.id)))),
+        (By::Text(column), Key::Text(text)) => Some((column, Bound::Text(text.clone()))),
+        (By::Time(column), Key::Int(number)) => Some((column, Bound::Int(*number))),
+        _ => None,
+    };
+    let Some((column, key)) = key else {
+        return Err(Error::invalid("cursor", "belongs to another order"));
+    };
+    let (key, last) = (params.bind(key), params.bind(Bound::Uuid(cursor.id)));
+    Ok(format!("(r.{column}, r.id) {symbol} ({key}, {last})"))
+}
+
+/// What finds the rows.
+enum Driver<'f, F> {
+    /// The order of the result: rows are read along it and tested. With a field that the filter bounds, along that one.
+    Order(Option<&'f F>),
+    /// What this part of the filter names, by an index: how little that is, and whether in the order of identifiers.
+    Set(&'f Filter<F>, u8),
+    /// What whoever asks may see.
+    Visible(&'static str),
+}
+
+/// The beginning of a statement.
+struct Base {
+    from: String,
+    conditions: Vec<String>,
+    /// The identifier, by the name under which the driver has it in order.
+    id: &'static str,
+}
+
+/// Ranks of sets: at most one row for each term; as many as people have one name; any number.
+const ONE: u8 = 1;
+const SOME: u8 = 2;
+const MANY: u8 = 3;
+
+impl<'f, F: Field> Driver<'f, F> {
+    fn of(search: &'f Search<F>, view: View) -> Self {
+        if view.me.is_some()
+            && let Some(visible) = F::table().visible
+        {
+            return Self::Visible(visible);
+        }
+        if search.include_archived {
+            // The indexes know nothing of archived rows.
+            return Self::Order(None);
+        }
+        let parts = || search.filter.iter().flat_map(conjuncts);
+        let best =
+            parts().filter_map(|part| rank(part).map(|rank| (part, rank))).min_by_key(|(_, rank)| *rank);
+        match best {
+            Some((part, rank)) => Self::Set(part, rank),
+            None => Self::Order(parts().find_map(bounded)),
+        }
+    }
+
+    /// Whether this part of the filter needs no test any more.
+    fn answers(&self, part: &Filter<F>) -> bool {
+        match self {
+            Self::Set(driving, _) => std::ptr::eq(*driving, part),
+            Self::Order(_) | Self::Visible(_) => false,
+        }
+    }
+
+    fn from(&self, table: &Table, view: View, params: &mut Params) -> Result<Base, Error> {
+        let set = match self {
+            Self::Order(_) => {
+                let from = format!("{} r", table.name);
+                return Ok(Base { from, conditions: vec!["r.tenant_id = $1".to_owned()], id: "r.id" });
+            }
+            Self::Set(part, _) => selects(*part, table, params)?.join(" UNION "),
+            Self::Visible(visible) => {
+                let me = params.bind(Bound::Uuid(view.me.map_or(Uuid::nil(), Party::uuid)));
+                visible.replace("{me}", &me)
+            }
+        };
+        // A cross join, so that SQLite reads the set first; PostgreSQL knows by itself how small it is.
+        let from = format!("({set}) AS d CROSS JOIN {} r", table.name);
+        Ok(Base { from, conditions: vec!["r.id = d.id AND r.tenant_id = $1".to_owned()], id: "d.id" })
+    }
+
+    /// Whether a page costs the same whatever the tenant holds.
+    fn is_short(&self, untested: bool, indexed_order: bool) -> bool {
+        match self {
+            Self::Order(_) => untested && indexed_order,
+            Self::Set(_, ONE) => true,
+            // In the order of identifiers as they are found, if nothing is sifted out.
+            Self::Set(part, _) => untested && indexed_order && !matches!(part, Filter::Or(_)),
+            Self::Visible(_) => false,
+        }
+    }
+}
+
+/// The parts all of which have to match.
+fn conjuncts<F>(filter: &Filter<F>) -> Vec<&Filter<F>> {
+    match filter {
+        Filter::And(parts) => parts.iter().flat_map(conjuncts).collect(),
+        Filter::Within(_, inner) => conjuncts(inner),
+        other => vec![other],
+    }
+}
+
+/// How little a part of the filter leaves, if an index names it.
+fn rank<F: Field>(part: &Filter<F>) -> Option<u8> {
+    match part {
+        Filter::Compare(field, Op::Eq, Value::Text(text)) if !text.contains('\0') => match field.column() {
+            Column::Id | Column::Key(_, Index::Unique) => Some(ONE),
+            Column::Key(_, Index::Many) => Some(SOME),
+            Column::Linked(_) | Column::Attribute(..) => Some(MANY),
+            Column::Key(_, Index::None)
+            | Column::Plain(_)
+            | Column::Flag(_)
+            | Column::Time(..)
+            | Column::Reference(_) => None,
+        },
+        Filter::Or(parts) if !parts.is_empty() => {
+            parts.iter().map(rank).collect::<Option<Vec<_>>>()?.into_iter().max()
+        }
+        Filter::Within(_, inner) => rank(inner),
+        _ => None,
+    }
+}
+
+/// The field that a part of the filter bounds from one side at least, if an index is in its order.
+fn bounded<F: Field>(part: &Filter<F>) -> Option<&F> {
+    match part {
+        Filter::Compare(field, Op::Sw | Op::Gt | Op::Ge | Op::Lt | Op::Le, Value::Text(_)) => {
+            match field.column() {
+                Column::Key(_, index) | Column::Time(_, index) if index != Index::None => Some(field),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The SELECTs of the identifiers that a part of the filter names, which has a [`rank`].
+fn selects<F: Field>(part: &Filter<F>, table: &Table, params: &mut Params) -> Result<Vec<String>, Error> {
+    match part {
+        Filter::Or(parts) => {
+            let mut all = Vec::new();
+            for part in parts {
+                all.extend(selects(part, table, params)?);
+            }
+            Ok(all)
+        }
+        Filter::Within(_, inner) => selects(inner, table, params),
+        Filter::Compare(field, Op::Eq, Value::Text(text)) => select(&field.column(), text, table, params),
+        Filter::And(_) | Filter::Not(_) | Filter::Present(_) | Filter::Compare(..) => {
+            Ok(vec![nothing(table)])
+        }
+    }
+}
+
+fn select(column: &Column<'_>, text: &str, table: &Table, params: &mut Params) -> Result<Vec<String>, Error> {
+    let name = table.name;
+    let linked = |link: &Link, value: &str, more: &str| {
+        let Link { table, id, key } = link;
+        format!("SELECT x.{id} AS id FROM {table} x WHERE x.tenant_id = $1{more} AND x.{key} = {value}")
+    };
+    Ok(match (column, Uuid::parse_str(text)) {
+        (Column::Id, Ok(id)) => {
+            let id = params.bind(Bound::Uuid(id));
+            vec![format!("SELECT x.id AS id FROM {name} x WHERE x.id = {id}")]
+        }
+        (Column::Key(key, _), _) => {
+            let live =
+                table.archived.map(|archived| format!(" AND x.{archived} IS NULL")).unwrap_or_default();
+            let value = params.text(keys::of_text(text));
+            vec![format!(
+                "SELECT x.id AS id FROM {name} x WHERE x.tenant_id = $1 AND x.{key} = {value}{live}"
+            )]
+        }
+        (Column::Linked(links), Ok(id)) => {
+            let id = params.bind(Bound::Uuid(id));
+            links.iter().map(|link| linked(link, &id, "")).collect()
+        }
+        (Column::Attribute(link, attribute), _) => {
+            let attribute = attribute_name(attribute, params)?;
+            let value = params.text(keys::of_value(text));
+            vec![linked(link, &value, &format!(" AND x.name = {attribute}"))]
+        }
+        _ => vec![nothing(table)],
+    })
+}
+
+/// No identifiers.
+fn nothing(table: &Table) -> String {
+    format!("SELECT x.id AS id FROM {} x WHERE 1 = 0", table.name)
+}
