@@ -62,6 +62,8 @@ ids! {
     MailId
     /// A browser session of a user.
     SessionId
+    /// A device of a user that makes one-time codes.
+    TotpId
     /// An OAuth client (the row; what goes over the wire is its `client_id` text).
     ClientId
     /// A grant: what one sign-in gave one client; the family of its refresh tokens.

@@ -12,7 +12,7 @@ pub mod time;
 pub mod world;
 
 pub use id::{
-    ClientId, GrantId, GroupId, KeyId, MailId, RoleId, ServiceAccountId, SessionId, TenantId, UserId,
+    ClientId, GrantId, GroupId, KeyId, MailId, RoleId, ServiceAccountId, SessionId, TenantId, TotpId, UserId,
 };
 pub use name::{CanonicalName, NameError};
 pub use origin::Origin;

@@ -12,6 +12,7 @@
 //! | [`bulk`] | many users, groups, members and roles in one transaction, for imports and exports |
 //! | [`search`] | users, groups, roles and service accounts by filter, order and page |
 //! | [`passwords`] | policy, history, setting and changing |
+//! | [`second_factor`] | one-time codes and recovery codes |
 //! | [`sessions`] | browser sessions |
 //! | [`recovery`] | links by mail: a new password, a confirmed address; the mail that waits to be sent |
 //! | [`admission`] | proofs, throttle, and the only maker of [`Admitted`] |
@@ -37,6 +38,7 @@ pub mod roles;
 mod schema;
 pub mod sealing;
 pub mod search;
+pub mod second_factor;
 pub mod service_accounts;
 pub mod sessions;
 pub mod settings;
@@ -44,8 +46,8 @@ pub mod tenants;
 pub mod users;
 
 pub use admission::{
-    Admission, Admitted, ClientAttempt, CodeGuess, FinishPasswordChange, Method, PasswordAttempt, Proof,
-    Redeemed, Refusal, ServiceAttempt, SignIn, Subject,
+    Admission, Admitted, ClientAttempt, CodeGuess, FinishPasswordChange, FinishSecondFactor, Method,
+    PasswordAttempt, Proof, Redeemed, Refusal, ServiceAttempt, SignIn, Subject,
 };
 pub use authority::{Authority, Standing};
 pub use bulk::Bulk;
@@ -61,6 +63,10 @@ pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RoleP
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use sealing::Sealer;
 pub use search::{Cursor, Direction, Found, GroupField, RoleField, Search, ServiceField, Start, UserField};
+pub use second_factor::{
+    Enrolment, Factors, ImportedTotp, PreparedTotp, RecoveryCodes, SecondFactors, TotpAlgorithm, TotpDevice,
+    TotpParameters,
+};
 pub use service_accounts::{
     IssuedSecret, NewServiceAccount, SecretInfo, ServiceAccount, ServiceAccountPatch, ServiceAccounts,
 };
@@ -203,6 +209,12 @@ impl Identity {
     #[must_use]
     pub const fn passwords(&self) -> Passwords<'_> {
         Passwords(self)
+    }
+
+    /// One-time codes beside the password.
+    #[must_use]
+    pub const fn second_factors(&self) -> SecondFactors<'_> {
+        SecondFactors(self)
     }
 
     /// Browser sessions.

@@ -26,6 +26,7 @@ mod roles;
 mod sealing;
 mod search;
 mod search_view;
+mod second_factor;
 mod service_accounts;
 mod sessions;
 mod tenants;

@@ -4,7 +4,7 @@ use crate::Error;
 use keyreeve_base::id::AuditId;
 use keyreeve_base::{
     CanonicalName, ClientId, GrantId, GroupId, KeyId, MailId, RoleId, ServiceAccountId, SessionId, TenantId,
-    Timestamp, UserId,
+    Timestamp, TotpId, UserId,
 };
 use uuid::Uuid;
 
@@ -212,7 +212,7 @@ macro_rules! id_columns {
         }
     )*};
 }
-id_columns!(TenantId UserId GroupId RoleId ServiceAccountId SessionId ClientId GrantId KeyId MailId AuditId);
+id_columns!(TenantId UserId GroupId RoleId ServiceAccountId SessionId TotpId ClientId GrantId KeyId MailId AuditId);
 
 /// The parameters of one statement: `params![tenant, &name, None::<i64>, now]`, to be borrowed at once
 /// (`&params![…]`), since the values may live only as long as the call.

@@ -17,6 +17,7 @@ mod moment;
 mod password;
 mod plain;
 mod sign_in;
+mod two_step;
 
 pub use account::{Account, Notice, Person, Session};
 pub use askama::Template;
@@ -29,6 +30,7 @@ pub use password::{
 };
 pub use plain::{FormPost, Landing, SignOut, SignedOut};
 pub use sign_in::{SignIn, SignInProblem};
+pub use two_step::{Code, CodeDevice, CodeProblem, RecoveryCodes, TwoStep, TwoStepAdd, TwoStepProblem};
 
 use crate::assets::{self, AssetUrl};
 use crate::texts::{Locale, Phrase, Texts};
@@ -59,6 +61,12 @@ pub mod fields {
     pub const REPEAT_PASSWORD: &str = "repeat_password";
     /// The code that a device shows.
     pub const USER_CODE: &str = keyreeve_http::browser::path::USER_CODE;
+    /// A one-time code or recovery code.
+    pub const CODE: &str = "code";
+    /// What the user calls a device.
+    pub const NAME: &str = "name";
+    /// The button pressed on the page of devices.
+    pub const ACTION: &str = "action";
     /// The session to end ([`keyreeve_base::SessionId`]).
     pub const SESSION: &str = "session";
 }

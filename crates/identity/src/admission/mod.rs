@@ -16,6 +16,7 @@ mod guess;
 mod mail;
 mod password;
 mod proof;
+mod second;
 mod service;
 mod sign_in;
 mod throttle;
@@ -26,6 +27,7 @@ pub use client::ClientAttempt;
 pub use guess::CodeGuess;
 pub use password::PasswordAttempt;
 pub use proof::{Proof, Redeemed};
+pub use second::FinishSecondFactor;
 pub use service::ServiceAttempt;
 pub use sign_in::{FinishPasswordChange, SignIn};
 

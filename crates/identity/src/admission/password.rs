@@ -1,10 +1,11 @@
 //! Proving a password.
 
 use super::device::Device;
-use super::proof::{Kind, PasswordProof, Proof};
+use super::proof::{Kind, PasswordProof, Proof, Second};
 use super::throttle::{self, Count, Counted, Counter, Scope};
 use super::{Admission, Method, Refusal};
 use crate::passwords::credential::Stored;
+use crate::settings::PasswordPolicy;
 use crate::tenants::Tenant;
 use crate::{Error, schema};
 use keyreeve_audit::{Actor, Event, Outcome};
@@ -112,13 +113,16 @@ impl Admission<'_> {
         } else {
             None
         };
-        let max_age =
-            tenant.settings.password.max_age_days.map(|days| Duration::from_secs(86_400 * u64::from(days)));
+        let max_age = max_age(&tenant.settings.password);
         let proof = PasswordProof {
             user,
             version: stored.version,
             rehashed,
             max_age,
+            second: match attempt.method {
+                Method::PasswordChange => Second::NotAsked,
+                _ => Second::Wanted,
+            },
             counted: attempted.counted,
             throttle: tenant.settings.throttle.clone(),
         };
@@ -234,6 +238,11 @@ impl Admission<'_> {
         }
         Ok(())
     }
+}
+
+/// How old a password may be.
+pub(super) fn max_age(policy: &PasswordPolicy) -> Option<Duration> {
+    policy.max_age_days.map(|days| Duration::from_secs(86_400 * u64::from(days)))
 }
 
 async fn find(

@@ -4,6 +4,7 @@
 use super::service::ServiceProof;
 use super::throttle::Counted;
 use super::{Method, Subject};
+use crate::second_factor::Used;
 use crate::settings::ThrottlePolicy;
 use keyreeve_base::{ClientId, SessionId, TenantId, Timestamp, UserId};
 use std::sync::Arc;
@@ -31,9 +32,23 @@ pub(super) struct PasswordProof {
     pub(super) rehashed: Option<String>,
     /// How old the password may be.
     pub(super) max_age: Option<Duration>,
+    /// What there is to say of the second factor.
+    pub(super) second: Second,
     /// What the attempt was counted under, to be taken back.
     pub(super) counted: Counted,
     pub(super) throttle: ThrottlePolicy,
+}
+
+/// How an attempt with a password stands to the second factor.
+pub(super) enum Second {
+    /// Not asked for: whoever is signed in types the password once more.
+    NotAsked,
+    /// Asked for where the user has one.
+    Wanted,
+    /// A code that fits; it is used up by the transaction that admits.
+    Used(Used),
+    /// It was shown in an earlier step of the same sign-in.
+    Passed(Arc<[String]>),
 }
 
 /// What was redeemed (an authorization code, a refresh token, an approval, an assertion, an access token) stands for.

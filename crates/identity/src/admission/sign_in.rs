@@ -1,15 +1,16 @@
 //! Signing in with a password: proof, then one transaction that weighs it, ends or renews the browser's former session,
 //! makes the new one, and records all of it.
 
-use super::proof::{Kind, PasswordProof, Proof};
+use super::proof::{Kind, PasswordProof, Proof, Second};
 use super::throttle::Counted;
+use super::ticket::Step;
 use super::weigh::{PasswordFate, Verdict};
 use super::{Admission, Admitted, PasswordAttempt, Refusal};
 use crate::sessions::{self, Beginning, Session};
 use crate::settings::SessionPolicy;
 use crate::{Cause, Error, passwords};
 use keyreeve_audit::{Actor, Event, Outcome};
-use keyreeve_base::{Origin, SessionId, TenantId};
+use keyreeve_base::{Origin, SessionId, TenantId, UserId};
 use keyreeve_crypto::{OpaqueToken, Secret, TokenDigest};
 use keyreeve_store::Tx;
 use serde_json::json;
@@ -31,6 +32,12 @@ pub enum SignIn {
         session: Arc<Session>,
         /// The principal.
         admitted: Admitted,
+    },
+    /// The password was right, and the user has a second factor: ask for a code and hand this back with it within ten
+    /// minutes ([`Admission::finish_second_factor`]).
+    NeedsCode {
+        /// Sealed text for a hidden field of that form.
+        ticket: String,
     },
     /// The password was right, but must be replaced first: show the form for a new one and hand this back with it within
     /// ten minutes ([`Admission::finish_password_change`]).
@@ -57,18 +64,19 @@ pub struct FinishPasswordChange<'a> {
 }
 
 /// What the transaction of a sign-in needs to make a session.
-struct Plan {
+pub(super) struct Plan {
     id: SessionId,
     cookie: TokenDigest,
     old_cookie: Option<TokenDigest>,
     policy: SessionPolicy,
-    origin: Origin,
+    pub(super) origin: Origin,
 }
 
 /// What the transaction of a sign-in answers.
-enum Done {
+pub(super) enum Done {
     SignedIn(Arc<Session>, Box<Admitted>),
-    MustChange(keyreeve_base::UserId),
+    NeedsCode(UserId),
+    MustChange(UserId, Arc<[String]>),
     Refused,
 }
 
@@ -94,20 +102,23 @@ impl Admission<'_> {
         let done = self
             .0
             .store()
-            .write(async move |tx: &mut Tx<'_>| {
-                let admission = identity.admission();
-                match admission.decide(tx, &proof, &plan.origin, PasswordFate::Stays).await? {
-                    Verdict::Admitted(admitted) => {
-                        let session = admission.begin_session(tx, &admitted, &plan).await?;
-                        let admitted = admitted.in_session(&session);
-                        Ok::<_, Error>(Done::SignedIn(session, Box::new(admitted)))
-                    }
-                    Verdict::MustChange(user) => Ok(Done::MustChange(user.id)),
-                    Verdict::Refused(_) => Ok(Done::Refused),
-                }
-            })
+            .write(async move |tx: &mut Tx<'_>| identity.admission().conclude(tx, &proof, &plan).await)
             .await?;
         self.answer(tenant, done, cookie, version).await
+    }
+
+    /// Weighs the proof of a sign-in in its transaction, and makes the session.
+    pub(super) async fn conclude(self, tx: &mut Tx<'_>, proof: &Proof, plan: &Plan) -> Result<Done, Error> {
+        Ok(match self.decide(tx, proof, &plan.origin, PasswordFate::Stays).await? {
+            Verdict::Admitted(admitted) => {
+                let session = self.begin_session(tx, &admitted, plan).await?;
+                let admitted = admitted.in_session(&session);
+                Done::SignedIn(session, Box::new(admitted))
+            }
+            Verdict::NeedsCode(user) => Done::NeedsCode(user.id),
+            Verdict::MustChange(user, amr) => Done::MustChange(user.id, amr),
+            Verdict::Refused(_) => Done::Refused,
+        })
     }
 
     /// Sets the new password of a user who had to choose one, and signs them in.
@@ -117,13 +128,14 @@ impl Admission<'_> {
     /// the store.
     pub async fn finish_password_change(self, finish: FinishPasswordChange<'_>) -> Result<SignIn, Error> {
         let FinishPasswordChange { tenant, ticket, password, old_cookie, origin } = finish;
-        let ticket = match self.open_ticket(tenant, ticket).await? {
+        let step = Step::NewPassword;
+        let ticket = match self.open_ticket(tenant, step, ticket).await? {
             Ok(ticket) => ticket,
-            Err(reason) => return self.refuse_ticket(tenant, reason, &origin).await,
+            Err(reason) => return self.refuse_step(tenant, (step, None), reason, &origin).await,
         };
         let settings = self.tenant(tenant).await?.settings.clone();
         let Some(user) = self.0.users().by_id(tenant, ticket.user).await? else {
-            return self.refuse_ticket(tenant, "unknown_user", &origin).await;
+            return self.refuse_step(tenant, (step, None), "unknown_user", &origin).await;
         };
         let hash = self.0.passwords().check_and_hash(&settings.password, &user, &password).await?;
         let change = passwords::Change {
@@ -141,6 +153,7 @@ impl Admission<'_> {
                 version: ticket.version,
                 rehashed: None,
                 max_age: None,
+                second: Second::of_ticket(&ticket),
                 counted: Counted::default(),
                 throttle: settings.throttle,
             }),
@@ -166,7 +179,7 @@ impl Admission<'_> {
         self.answer(tenant, done, cookie, ticket.version).await
     }
 
-    async fn plan(
+    pub(super) async fn plan(
         self,
         tenant: TenantId,
         old_cookie: Option<&str>,
@@ -184,7 +197,7 @@ impl Admission<'_> {
         Ok((cookie, plan))
     }
 
-    async fn answer(
+    pub(super) async fn answer(
         self,
         tenant: TenantId,
         done: Done,
@@ -196,8 +209,15 @@ impl Admission<'_> {
                 let device_cookie = self.seal_device(tenant, session.user_id).await?;
                 SignIn::SignedIn { cookie, device_cookie, session, admitted: *admitted }
             }
-            Done::MustChange(user) => {
-                SignIn::MustChangePassword { ticket: self.seal_ticket(tenant, user, version).await? }
+            Done::NeedsCode(user) => {
+                let so_far = (user, version, Arc::new([]) as Arc<[String]>);
+                SignIn::NeedsCode { ticket: self.seal_ticket(tenant, Step::Code, so_far).await? }
+            }
+            Done::MustChange(user, amr) => {
+                let so_far = (user, version, amr);
+                SignIn::MustChangePassword {
+                    ticket: self.seal_ticket(tenant, Step::NewPassword, so_far).await?,
+                }
             }
             Done::Refused => SignIn::Refused(Refusal::Denied),
         })
@@ -244,9 +264,11 @@ impl Admission<'_> {
         Ok(Arc::new(session))
     }
 
-    async fn refuse_ticket(
+    /// Records that a further step of a sign-in was refused, of whom it is known of.
+    pub(super) async fn refuse_step(
         self,
         tenant: TenantId,
+        (step, user): (Step, Option<UserId>),
         reason: &'static str,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
@@ -258,11 +280,11 @@ impl Admission<'_> {
                     tenant,
                     actor: Actor::Anonymous,
                     action: Self::TICKET_METHOD.action(),
-                    target: None,
+                    target: user.map(|user| ("user", user.to_string())),
                     outcome: Outcome::Refused,
                     reason: Some(reason),
                     origin: &origin,
-                    detail: json!({"method": "password_change_ticket"}),
+                    detail: json!({"method": step.text()}),
                 };
                 keyreeve_audit::record(tx, &world, &event).await
             })

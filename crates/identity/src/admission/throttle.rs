@@ -23,6 +23,8 @@ pub(super) enum Scope {
     Address,
     /// One name from one browser that its user signed in with before.
     Device,
+    /// One user's one-time codes, from anywhere: only who knows the password gets as far.
+    OneTimeCode,
     /// One client from one address.
     Client,
     /// Any client from one address.
@@ -52,6 +54,7 @@ impl Scope {
             Self::Name => "name",
             Self::Address => "address",
             Self::Device => "device",
+            Self::OneTimeCode => "one_time_code",
             Self::Client => "client",
             Self::ClientAddress => "client_address",
             Self::Service => "service",
@@ -69,8 +72,9 @@ impl Scope {
     const fn window_s(self, policy: &ThrottlePolicy) -> u32 {
         match self {
             Self::MailAddress | Self::MailAccount => policy.mail_window_s,
-            Self::Pair | Self::Name | Self::Address | Self::Device | Self::Asker => policy.window_s,
+            Self::Pair | Self::Name | Self::Address | Self::Device | Self::OneTimeCode => policy.window_s,
             Self::Client | Self::ClientAddress | Self::Service | Self::ServiceAddress => policy.window_s,
+            Self::Asker => policy.window_s,
             Self::CodeUser | Self::CodeAddress | Self::Requests => policy.window_s,
         }
     }
@@ -78,7 +82,7 @@ impl Scope {
     /// The failures in a window after which the rest of it is blocked; none where each costs a delay instead.
     fn limit(self, policy: &ThrottlePolicy) -> Option<i64> {
         match self {
-            Self::Pair | Self::Device | Self::Client | Self::Service => None,
+            Self::Pair | Self::Device | Self::OneTimeCode | Self::Client | Self::Service => None,
             Self::Name | Self::CodeUser => Some(i64::from(policy.name_failures)),
             Self::Address
             | Self::ClientAddress

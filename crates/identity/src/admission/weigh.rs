@@ -1,10 +1,10 @@
 //! Weighing a proof: the state of tenant, account, password and session, all read in the transaction that acts upon the
 //! answer.
 
-use super::proof::{Kind, PasswordProof, Proof, Redeemed};
+use super::proof::{Kind, PasswordProof, Proof, Redeemed, Second};
 use super::{Admission, Admitted, Refusal, Subject};
 use crate::users::{self, User};
-use crate::{Error, schema, sessions};
+use crate::{Error, schema, second_factor, sessions};
 use keyreeve_audit::{Actor, Event, Outcome};
 use keyreeve_base::{ClientId, Origin, TenantId, Timestamp, UserId};
 use keyreeve_store::{Row, Tx, params};
@@ -17,8 +17,10 @@ const AMR_PASSWORD: &str = "pwd";
 /// What the weighing came to.
 pub(crate) enum Verdict {
     Admitted(Box<Admitted>),
-    /// The password is right, and must be replaced before anything else.
-    MustChange(Arc<User>),
+    /// The password is right, and a one-time code is wanted, too.
+    NeedsCode(Arc<User>),
+    /// Everything is right, and the password must be replaced before anything else; with how the user proved themselves.
+    MustChange(Arc<User>, Arc<[String]>),
     /// Nothing doing; the reason is for the audit log.
     Refused(&'static str),
 }
@@ -115,7 +117,7 @@ impl Admission<'_> {
     ) -> Result<Result<Admitted, Refusal>, Error> {
         match self.decide(tx, proof, origin, PasswordFate::Stays).await? {
             Verdict::Admitted(admitted) => Ok(Ok(*admitted)),
-            Verdict::MustChange(_) | Verdict::Refused(_) => Ok(Err(Refusal::Denied)),
+            Verdict::NeedsCode(_) | Verdict::MustChange(..) | Verdict::Refused(_) => Ok(Err(Refusal::Denied)),
         }
     }
 
@@ -165,16 +167,30 @@ impl Admission<'_> {
         let Some((_, changed_at)) = state.filter(|(version, _)| *version == password.version) else {
             return Ok(Verdict::Refused("password_changed"));
         };
-        // Only now is it a success, so that a disabled account's counters run like those of a wrong password.
-        password.counted.settle(tx, tenant, &password.throttle).await?;
         if let Some(hash) = &password.rehashed {
             tx.execute(&schema::REHASH_PASSWORD, &params![id, password.version, hash]).await?;
         }
         let user = Arc::new(user);
+        let of = (tenant, id);
+        let amr: Arc<[String]> = match &password.second {
+            Second::Wanted if second_factor::in_use(tx, tenant, id).await? => {
+                // The password was no guess; guesses at the code have a counter of their own.
+                password.counted.settle(tx, tenant, &password.throttle).await?;
+                return Ok(Verdict::NeedsCode(user));
+            }
+            Second::Wanted | Second::NotAsked => Arc::new([AMR_PASSWORD.to_owned()]),
+            Second::Passed(amr) => Arc::clone(amr),
+            Second::Used(used) if second_factor::use_up(tx, of, used, now).await? => {
+                used.amr().iter().map(|&method| method.to_owned()).collect()
+            }
+            Second::Used(_) => return Ok(Verdict::Refused("wrong_code")),
+        };
+        // Only now is it a success, so that wrong codes and disabled accounts count like wrong passwords.
+        password.counted.settle(tx, tenant, &password.throttle).await?;
         let must_change =
             user.must_change_password || password.max_age.is_some_and(|age| now.since(changed_at) > age);
         if must_change && fate == PasswordFate::Stays {
-            return Ok(Verdict::MustChange(user));
+            return Ok(Verdict::MustChange(user, amr));
         }
         Ok(Verdict::Admitted(Box::new(Admitted {
             tenant,
@@ -183,7 +199,7 @@ impl Admission<'_> {
             service: None,
             session: None,
             auth_time: now,
-            amr: Arc::new([AMR_PASSWORD.to_owned()]),
+            amr,
             acr: None,
             method: proof.method,
         })))
@@ -286,7 +302,8 @@ impl Admission<'_> {
         }
         let (actor, outcome, reason) = match verdict {
             Verdict::Admitted(_) => (who, Outcome::Success, None),
-            Verdict::MustChange(_) => (who, Outcome::Refused, Some("password_change_required")),
+            Verdict::NeedsCode(_) => (who, Outcome::Refused, Some("second_factor_required")),
+            Verdict::MustChange(..) => (who, Outcome::Refused, Some("password_change_required")),
             Verdict::Refused(reason) => (Actor::Anonymous, Outcome::Refused, Some(*reason)),
         };
         let event = Event {

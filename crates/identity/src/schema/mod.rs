@@ -5,21 +5,34 @@ mod directory;
 mod people;
 mod recovery;
 mod search;
+mod second_factor;
 
 pub(crate) use bulk::*;
 pub(crate) use directory::*;
 pub(crate) use people::*;
 pub(crate) use recovery::*;
 pub(crate) use search::*;
+pub(crate) use second_factor::*;
 
 use keyreeve_store::{Migration, Statement};
 
 /// The room's tables.
-pub const MIGRATIONS: &[Migration] =
-    &[people::MIGRATION, directory::MIGRATION, recovery::MIGRATION, search::MIGRATION];
+pub const MIGRATIONS: &[Migration] = &[
+    people::MIGRATION,
+    directory::MIGRATION,
+    recovery::MIGRATION,
+    search::MIGRATION,
+    second_factor::MIGRATION,
+];
 
-const PARTS: &[&[&Statement]] =
-    &[people::STATEMENTS, directory::STATEMENTS, bulk::STATEMENTS, recovery::STATEMENTS, search::STATEMENTS];
+const PARTS: &[&[&Statement]] = &[
+    people::STATEMENTS,
+    directory::STATEMENTS,
+    bulk::STATEMENTS,
+    recovery::STATEMENTS,
+    search::STATEMENTS,
+    second_factor::STATEMENTS,
+];
 
 /// Every statement of the room, for the test that prepares them all on both engines.
 pub static STATEMENTS: &[&Statement] = &joined::<{ count(PARTS) }>(PARTS);

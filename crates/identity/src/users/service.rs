@@ -7,7 +7,7 @@ use super::model::{Credential, Identifier, NewUser, ProfilePatch, User};
 use crate::directory::{self, Party};
 use crate::passwords::credential;
 use crate::roles;
-use crate::{Cause, Error, Identity, recovery, schema, sessions};
+use crate::{Cause, Error, Identity, recovery, schema, second_factor, sessions};
 use keyreeve_base::{CanonicalName, TenantId, UserId};
 use keyreeve_crypto::password::imported;
 use keyreeve_store::{Param, Tx, params};
@@ -282,6 +282,7 @@ pub(super) async fn change_held(
         tx.execute(&schema::RELEASE_IDENTIFIERS, &params![tenant, id]).await?;
         tx.execute(&schema::FORGET_ATTRIBUTES, &params![tenant, id]).await?;
         directory::forget_party(tx, tenant, Party::User(id)).await?;
+        second_factor::forget_all(tx, tenant, id).await?;
     }
     let event = cause.done(tenant, change.action(), ("user", id.to_string()), serde_json::Value::Null);
     keyreeve_audit::record(tx, identity.world(), &event).await?;

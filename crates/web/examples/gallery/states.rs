@@ -1,6 +1,6 @@
 //! Every page in every state that people can see it in. The gallery shows them and the render tests walk them.
 
-use keyreeve_base::{SessionId, Timestamp};
+use keyreeve_base::{SessionId, Timestamp, TotpId};
 use keyreeve_web::pages::*;
 use keyreeve_web::texts::Locale;
 use std::time::Duration;
@@ -52,6 +52,7 @@ pub fn all(locale: Locale) -> Vec<State> {
     states.extend(sign_out(locale));
     states.extend(change_password(locale));
     states.extend(account(locale));
+    states.extend(two_step(locale));
     states.extend(others(locale));
     states.extend(hostile(locale));
     states
@@ -227,6 +228,7 @@ fn account_page<'a>(locale: Locale, sessions: &'a [Session<'a>], notice: Option<
         end_others: form("/account/sessions/end-others"),
         sign_out: form("/sign-out"),
         change_password_url: Some("/account/password"),
+        two_step_url: "/account/two-step",
         notice,
     }
 }
@@ -394,4 +396,59 @@ fn hostile(locale: Locale) -> Vec<State> {
         )
     }));
     states
+}
+
+fn two_step(locale: Locale) -> Vec<State> {
+    let code = |problem| Code { chrome: chrome(locale), form: form("/signin/code"), problem };
+    let devices = [
+        CodeDevice {
+            id: TotpId::from_uuid(uuid::Uuid::from_u128(1)),
+            name: "Phone",
+            last_used: Some(NOW.minus(Duration::from_secs(7_200))),
+        },
+        CodeDevice {
+            id: TotpId::from_uuid(uuid::Uuid::from_u128(2)),
+            name: "Tablet \u{202e}tfel",
+            last_used: None,
+        },
+    ];
+    let page = |devices, recovery_codes, problem| TwoStep {
+        chrome: chrome(locale),
+        form: form("/account/two-step"),
+        now: NOW,
+        devices,
+        recovery_codes,
+        back_url: "/account",
+        problem,
+    };
+    let secret = Some((
+        "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+        "otpauth://totp/Example:ada?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Example",
+    ));
+    let add = |secret, problem| TwoStepAdd {
+        chrome: chrome(locale),
+        form: form("/account/two-step"),
+        secret,
+        back_url: "/account/two-step",
+        problem,
+    };
+    let codes = ["abcd-efgh-jkmn", "pqrs-tuvw-xyz2", "3456-789a-bcde"];
+    let minutes = Obstacle::TooMany { retry_after: Duration::from_secs(300) };
+    vec![
+        state("code", &code(None)),
+        state("code-wrong", &code(Some(CodeProblem::Wrong))),
+        state("code-empty", &code(Some(CodeProblem::Missing))),
+        state("code-too-many", &code(Some(CodeProblem::Obstacle(minutes)))),
+        state("two-step-off", &page(&[], 0, None)),
+        state("two-step", &page(&devices, 1, None)),
+        state("two-step-refused", &page(&devices, 9, Some(TwoStepProblem::PasswordWrong))),
+        state("two-step-name", &page(&[], 0, Some(TwoStepProblem::Name))),
+        state("two-step-expired", &page(&[], 0, Some(TwoStepProblem::Obstacle(Obstacle::Expired)))),
+        state("two-step-add", &add(secret, None)),
+        state("two-step-add-wrong", &add(None, Some(CodeProblem::Wrong))),
+        state(
+            "recovery-codes",
+            &RecoveryCodes { chrome: chrome(locale), codes: &codes, back_url: "/account/two-step" },
+        ),
+    ]
 }

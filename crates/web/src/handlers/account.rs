@@ -3,7 +3,7 @@
 use super::forms::Purpose;
 use super::stop::Stop;
 use super::visit::Visit;
-use super::{ACCOUNT, END_OTHERS, END_SESSION, PASSWORD};
+use super::{ACCOUNT, END_OTHERS, END_SESSION, PASSWORD, TWO_STEP};
 use crate::pages::{self, Form, Notice, Person, fields};
 use axum::response::Response;
 use http::StatusCode;
@@ -71,6 +71,7 @@ async fn page(visit: &Visit, query: Result<StrictQuery, ParamError>) -> Result<R
         end_others: Form { action: &visit.path(END_OTHERS), csrf: &end_others, hidden: &[] },
         sign_out: Form { action: &visit.path(path::SIGN_OUT), csrf: &sign_out, hidden: &[] },
         change_password_url: Some(&visit.path(PASSWORD)),
+        two_step_url: &visit.path(TWO_STEP),
         notice: params.get(DONE).and_then(notice_of),
     };
     Ok(visit.page(StatusCode::OK, &page, None))

@@ -20,7 +20,9 @@ const MAX_TOKEN_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     SignIn,
+    Code,
     ForcedPassword,
+    TwoStep,
     Consent,
     SignOut,
     Password,
@@ -34,7 +36,9 @@ impl Purpose {
     const fn text(self) -> &'static str {
         match self {
             Self::SignIn => "sign in",
+            Self::Code => "show a code",
             Self::ForcedPassword => "choose a password",
+            Self::TwoStep => "change the second factor",
             Self::Consent => "consent",
             Self::SignOut => "sign out",
             Self::Password => "change the password",
@@ -49,8 +53,9 @@ impl Purpose {
     /// may end or change meanwhile.
     const fn is_of_session(self) -> bool {
         match self {
-            Self::SignIn | Self::ForcedPassword => false,
-            Self::Consent
+            Self::SignIn | Self::Code | Self::ForcedPassword => false,
+            Self::TwoStep
+            | Self::Consent
             | Self::SignOut
             | Self::Password
             | Self::EndSession

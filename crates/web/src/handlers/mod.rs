@@ -5,13 +5,14 @@
 //! | `visit` | one request of one browser at one tenant: who it is, and how it is answered |
 //! | `forms` | the token in every form, and whether a post comes from our own page |
 //! | `stop` | everything that ends a request early, and the page that says so |
-//! | `sign_in`, `consent`, `device`, `sign_out`, `password`, `account`, `landing` | the pages |
+//! | `sign_in`, `code`, `two_step`, `consent`, `device`, `sign_out`, `password`, `account`, `landing` | the pages |
 //! | `for_doors` | the pages that other doors ask for |
 //!
 //! To add one: a handler that takes a `Visit`, a line in [`routes`] with its guard. What changes something is a POST that
 //! calls `Visit::check_origin` and `Visit::is_own_form` before anything else.
 
 mod account;
+mod code;
 mod consent;
 mod device;
 mod for_doors;
@@ -22,6 +23,7 @@ mod sign_in;
 mod sign_out;
 mod state;
 mod stop;
+mod two_step;
 mod visit;
 
 pub use for_doors::Pages;
@@ -33,6 +35,10 @@ use keyreeve_http::route::{Guard, Routes};
 
 /// Where a password is changed.
 pub(crate) const PASSWORD: &str = "/password";
+/// Where a sign-in asks for a one-time code.
+pub(crate) const CODE: &str = "/signin/code";
+/// The page of the second factor.
+pub(crate) const TWO_STEP: &str = "/account/two-step";
 /// The account page.
 pub(crate) const ACCOUNT: &str = "/account";
 /// Ends one session.
@@ -50,6 +56,7 @@ pub fn routes(state: WebState) -> Routes {
         .get("/", Guard::Public, "landing", landing::show)
         .get(path::SIGN_IN, Guard::Public, "sign_in_page", sign_in::show)
         .post(path::SIGN_IN, Guard::BrowserForm, "sign_in", sign_in::submit)
+        .post(CODE, Guard::BrowserForm, "sign_in_code", code::submit)
         .get(path::CONSENT, Guard::Browser, "consent_page", consent::show)
         .post(path::CONSENT, Guard::BrowserForm, "consent", consent::submit)
         .get(path::SIGN_OUT, Guard::Public, "sign_out_page", sign_out::show)
@@ -61,6 +68,8 @@ pub fn routes(state: WebState) -> Routes {
         .get(PASSWORD, Guard::Browser, "password_page", password::show)
         .post(PASSWORD, Guard::BrowserForm, "password_change", password::submit)
         .get(ACCOUNT, Guard::Browser, "account_page", account::show)
+        .get(TWO_STEP, Guard::Browser, "two_step_page", two_step::show)
+        .post(TWO_STEP, Guard::BrowserForm, "two_step", two_step::submit)
         .post(END_SESSION, Guard::BrowserForm, "session_end", account::end_session)
         .post(END_OTHERS, Guard::BrowserForm, "sessions_end_others", account::end_others)
         .tenanted()

@@ -18,9 +18,9 @@ use keyreeve_tokens::Preview;
 use std::time::Duration;
 
 /// The hidden field that carries the ticket of somebody who must choose a password.
-const TICKET: &str = "ticket";
+pub(crate) const TICKET: &str = "ticket";
 
-/// Somebody who has proved a password that must be replaced.
+/// Somebody who has proved a password, and whose sign-in has a further step.
 #[derive(Clone, Copy)]
 pub(crate) struct Ticket<'a> {
     /// What admission gave out.
@@ -279,7 +279,9 @@ async fn change_forced(visit: &mut Visit, mut params: Params) -> Result<Response
     let trouble = match visit.state.identity().admission().finish_password_change(finish).await {
         Ok(done @ SignIn::SignedIn { .. }) => return sign_in::signed_in(visit, &done, ticket.request),
         // The ticket is too old or was used: the proof must be made again.
-        Ok(SignIn::Refused(Refusal::Denied) | SignIn::MustChangePassword { .. })
+        Ok(
+            SignIn::Refused(Refusal::Denied) | SignIn::MustChangePassword { .. } | SignIn::NeedsCode { .. },
+        )
         | Err(Error::VersionConflict) => {
             return sign_in::start_over(visit, preview.as_ref(), &params).await;
         }

@@ -1,10 +1,10 @@
 //! Signing in: the page, and the attempt.
 
-use super::ACCOUNT;
 use super::forms::Purpose;
 use super::password::{self, Ticket};
 use super::stop::{self, Stop};
 use super::visit::{Visit, application};
+use super::{ACCOUNT, code};
 use crate::pages::{self, Form, Obstacle, SignInProblem, fields};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
@@ -117,6 +117,10 @@ async fn sign_in(visit: &mut Visit, form: Result<StrictForm, ParamError>) -> Res
         SignIn::MustChangePassword { ticket } => {
             let ticket = Ticket { text: &ticket, username, request };
             password::choose(visit, preview.as_ref(), ticket).await
+        }
+        SignIn::NeedsCode { ticket } => {
+            let ticket = Ticket { text: &ticket, username, request };
+            code::ask(visit, preview.as_ref(), ticket).await
         }
         SignIn::Refused(refusal) => refused(visit, showing, refusal).await,
         done @ SignIn::SignedIn { .. } => signed_in(visit, &done, request),

@@ -24,6 +24,8 @@ pub struct Account<'a> {
     pub sign_out: Form<'a>,
     /// Where a password is changed; absent when the account has none here.
     pub change_password_url: Option<&'a str>,
+    /// Where the second factor is looked after.
+    pub two_step_url: &'a str,
     /// What has just been done.
     pub notice: Option<Notice>,
 }

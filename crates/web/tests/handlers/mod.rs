@@ -3,3 +3,4 @@
 mod flows;
 mod house;
 mod refusals;
+mod two_step;
