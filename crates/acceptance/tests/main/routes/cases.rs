@@ -118,6 +118,8 @@ pub const CASES: &[Case] = &[
     case("consent", "POST", decision, [To("/consent"), To("/consent"), To("/consent")]),
     case("sign_in_page", "GET", nothing, [Status(200), To("/account"), Status(200)]),
     case("sign_in", "POST", credentials, [Status(400), Status(400), Status(400)]),
+    // Without a ticket of the first step there is no second.
+    case("sign_in_code", "POST", credentials, [Status(400), Status(400), Status(400)]),
     case("end_session", "GET", hint, [To("/signout/done"), To("/signout"), To("/signout/done")]),
     case("end_session", "POST", hint, [To("/end-session"), To("/signout"), To("/signout/done")]),
     case("sign_out_page", "GET", nothing, [To("/signout/done"), Status(200), To("/signout/done")]),
@@ -129,6 +131,8 @@ pub const CASES: &[Case] = &[
     case("account_page", "GET", nothing, [To("/signin"), Says(200, "stranger"), To("/signin")]),
     case("password_page", "GET", nothing, [To("/signin"), Says(200, "stranger"), To("/signin")]),
     case("password_change", "POST", new_password, [To("/signin"), Status(400), To("/signin")]),
+    case("two_step_page", "GET", nothing, [To("/signin"), Status(200), To("/signin")]),
+    case("two_step", "POST", nothing, [To("/signin"), Status(400), To("/signin")]),
     case("session_end", "POST", session, [To("/signin"), Status(400), To("/signin")]),
     case("sessions_end_others", "POST", nothing, [To("/signin"), Status(400), To("/signin")]),
     // ── devices ──
