@@ -16,6 +16,7 @@ pub mod cookie;
 pub mod cors;
 pub mod csrf;
 pub mod front;
+pub mod json;
 pub mod limits;
 pub mod metrics;
 pub mod origin;

@@ -62,6 +62,9 @@ pub enum ParamError {
     /// The content type is not `application/x-www-form-urlencoded` (in UTF-8, without a content coding).
     #[error("the content type must be application/x-www-form-urlencoded")]
     ContentType,
+    /// The content type is not `application/json` (without a content coding).
+    #[error("the content type must be application/json")]
+    NotJson,
     /// The body is longer than [`MAX_FORM_BYTES`].
     #[error("the request body is too long")]
     BodyTooLarge,
@@ -78,7 +81,7 @@ impl ParamError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ContentType | Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Duplicate(_)
@@ -108,6 +111,7 @@ impl ParamError {
             | Self::TooMany
             | Self::BodyNotUtf8
             | Self::ContentType
+            | Self::NotJson
             | Self::BodyTooLarge
             | Self::BodyTooSlow
             | Self::BodyUnreadable => None,
@@ -329,7 +333,7 @@ fn declared_form(headers: &HeaderMap) -> Result<bool, ParamError> {
     if is_form { Ok(true) } else { Err(ParamError::ContentType) }
 }
 
-async fn read_body(body: Body, patience: Duration) -> Result<bytes::Bytes, ParamError> {
+pub(crate) async fn read_body(body: Body, patience: Duration) -> Result<bytes::Bytes, ParamError> {
     let reading = Limited::new(body, MAX_FORM_BYTES).collect();
     match within(patience, reading).await {
         None => Err(ParamError::BodyTooSlow),

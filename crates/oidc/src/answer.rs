@@ -48,7 +48,7 @@ pub(crate) fn room(error: &Error) -> Response {
     }
 }
 
-fn retry(response: &mut Response, after: Duration) {
+pub(crate) fn retry(response: &mut Response, after: Duration) {
     let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }

@@ -6,6 +6,7 @@
 //! | `metadata` | discovery (OpenID Connect Discovery, RFC 8414) and JWKS |
 //! | `front` | authorize, and RP-initiated logout: what a browser is sent through |
 //! | `token` | the token endpoint |
+//! | `register` | dynamic client registration and its management (RFC 7591, RFC 7592) |
 //! | `device` | where devices begin (RFC 8628) |
 //! | `resource` | userinfo, introspection (RFC 7662), revocation (RFC 7009) |
 //! | `client_auth` | how a client's credentials are read from a request |
@@ -23,6 +24,7 @@ mod client_auth;
 mod device;
 mod front;
 mod metadata;
+mod register;
 mod resource;
 mod state;
 mod token;
@@ -32,9 +34,13 @@ pub use state::OidcState;
 use keyreeve_http::browser::{BrowserPages, path};
 use keyreeve_http::cors::Cors;
 use keyreeve_http::route::{Guard, Routes};
+use keyreeve_tokens::registration::REGISTRATION_PATH;
 
 /// Where the token endpoint lies below an issuer.
 pub const TOKEN_PATH: &str = "/token";
+
+/// Where a client that registered itself manages that.
+const REGISTERED: &str = "/register/{client_id}";
 
 /// The route table of this door.
 #[must_use]
@@ -62,6 +68,10 @@ pub fn routes(state: OidcState) -> Routes {
         .tenanted()
         .cors(&Cors::public());
     let closed = Routes::new()
+        .post(REGISTRATION_PATH, Guard::Public, "register", register::register)
+        .get(REGISTERED, Guard::Bearer, "registered_client", register::read)
+        .put(REGISTERED, Guard::Bearer, "registered_client", register::update)
+        .delete(REGISTERED, Guard::Bearer, "registered_client", register::delete)
         .post("/introspect", Guard::Client, "introspect", resource::introspect)
         .get(front::AUTHORIZE, Guard::Public, "authorize", front::authorize_get)
         .post(front::AUTHORIZE, Guard::Public, "authorize", front::authorize_post)

@@ -14,6 +14,7 @@ use keyreeve_http::route::TenantName;
 use keyreeve_tokens::TokenPolicy;
 use keyreeve_tokens::claims::Claim;
 use keyreeve_tokens::clients::GrantType;
+use keyreeve_tokens::registration::REGISTRATION_PATH;
 use serde_json::{Value, json};
 
 /// Clients may keep these documents for five minutes; keys are published well ahead of their first use.
@@ -100,7 +101,7 @@ fn oauth_document(issuer: &str, policy: &TokenPolicy) -> Value {
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let with_none = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
     let algorithms = algorithms(policy.default_alg);
-    json!({
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/authorize"),
         "token_endpoint": at(crate::TOKEN_PATH),
@@ -121,7 +122,11 @@ fn oauth_document(issuer: &str, policy: &TokenPolicy) -> Value {
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "ui_locales_supported": ["en", "de"],
-    })
+    });
+    if let (true, Value::Object(document)) = (policy.registration.is_offered(), &mut document) {
+        document.insert("registration_endpoint".to_owned(), at(REGISTRATION_PATH).into());
+    }
+    document
 }
 
 fn openid_document(issuer: &str, policy: &TokenPolicy) -> Value {

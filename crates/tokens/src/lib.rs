@@ -13,6 +13,7 @@
 //! | [`consent`], [`revoke`], [`logout`] | what was agreed to, and how it ends |
 //! | [`mappers`] | what tokens say of attributes, roles and groups |
 //! | [`device`] | the device grant: codes that are typed elsewhere |
+//! | [`registration`] | clients that register themselves |
 //! | [`keys`] | signing keys and their rotation |
 //! | [`claims`], [`scope`], [`pkce`], [`policy`] | the pure parts |
 //!
@@ -37,6 +38,7 @@ pub mod logout;
 pub mod mappers;
 pub mod pkce;
 pub mod policy;
+pub mod registration;
 pub mod revoke;
 mod schema;
 pub mod scope;

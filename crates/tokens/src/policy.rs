@@ -2,6 +2,7 @@
 
 use crate::clients::LifetimeOverrides;
 use crate::error::Error;
+use crate::registration::RegistrationPolicy;
 use keyreeve_base::Timestamp;
 use keyreeve_crypto::sign::Algorithm;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct TokenPolicy {
     pub password_grant: bool,
     /// A signing key signs for this long before the next one takes over.
     pub key_rotation_s: u32,
+    /// Who may register clients, and what these can be (RFC 7591).
+    pub registration: RegistrationPolicy,
 }
 
 impl Default for TokenPolicy {
@@ -50,6 +53,7 @@ impl Default for TokenPolicy {
             default_alg: Algorithm::EdDsa,
             password_grant: false,
             key_rotation_s: 90 * 86_400,
+            registration: RegistrationPolicy::default(),
         }
     }
 }
@@ -60,6 +64,7 @@ impl TokenPolicy {
     /// # Errors
     /// [`Error::Invalid`] names the first field that is out of bounds.
     pub fn validate(&self) -> Result<(), Error> {
+        self.registration.validate()?;
         bounded("access_token_s", self.access_token_s, 10, MAX_TOKEN_LIFETIME_S)?;
         bounded("id_token_s", self.id_token_s, 10, MAX_TOKEN_LIFETIME_S)?;
         bounded("code_s", self.code_s, 5, MAX_CODE_LIFETIME_S)?;

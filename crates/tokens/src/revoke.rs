@@ -135,6 +135,7 @@ impl Tokens {
                 tx.execute(&schema::PRUNE_JTIS, &params![now]).await?;
                 tx.execute(&schema::PRUNE_REVOKED, &params![now]).await?;
                 let long_over = now.minus(crate::device::KEPT_AFTER_END);
+                tx.execute(&schema::registration::PRUNE_INITIAL, &params![now]).await?;
                 tx.execute(&schema::device::PRUNE_DEVICES, &params![long_over]).await?;
                 Ok::<_, Error>(())
             })

@@ -3,6 +3,7 @@
 mod bound;
 pub(crate) mod device;
 mod mappers;
+pub(crate) mod registration;
 
 pub(crate) use mappers::*;
 
@@ -13,13 +14,25 @@ use keyreeve_store::{Migration, Statement, joined_statements, statements};
 /// A grant is one row from the moment its code is made: redeeming the code and rotating the refresh token are each one
 /// conditional update of that row, found by its identifier, which touches no index and answers all that the new tokens
 /// need.
-pub const MIGRATIONS: &[Migration] = &[FOUNDATION, mappers::MIGRATION, bound::MIGRATION, device::MIGRATION];
+pub const MIGRATIONS: &[Migration] =
+    &[FOUNDATION, mappers::MIGRATION, bound::MIGRATION, device::MIGRATION, registration::MIGRATION];
 
 /// Every statement of the room, for the test that prepares them all on both engines.
-pub static EVERY_STATEMENT: &[&Statement] =
-    &joined_statements::<
-        { STATEMENTS.len() + mappers::STATEMENTS.len() + bound::STATEMENTS.len() + device::STATEMENTS.len() },
-    >(&[STATEMENTS, mappers::STATEMENTS, bound::STATEMENTS, device::STATEMENTS]);
+pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
+    {
+        STATEMENTS.len()
+            + mappers::STATEMENTS.len()
+            + bound::STATEMENTS.len()
+            + device::STATEMENTS.len()
+            + registration::STATEMENTS.len()
+    },
+>(&[
+    STATEMENTS,
+    mappers::STATEMENTS,
+    bound::STATEMENTS,
+    device::STATEMENTS,
+    registration::STATEMENTS,
+]);
 
 const FOUNDATION: Migration = Migration {
     id: "tokens/0001_clients_and_grants",

@@ -76,7 +76,7 @@ fn cookies(browser: &Browser) -> String {
 
 /// The path of a route with its parameters filled in.
 fn path_of(spec: &RouteSpec, keys: &Keys) -> String {
-    spec.path.replace("{tenant}", "acme").replace("{file}", &keys.asset)
+    spec.path.replace("{tenant}", "acme").replace("{file}", &keys.asset).replace("{client_id}", "portal")
 }
 
 /// Expects an answer that a caller of this guard can read, and that gives nothing away.
@@ -110,6 +110,10 @@ fn check(spec: &RouteSpec, request: &Request, reply: &Reply) {
                 serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("{}", about()));
             let challenged = reply.header("www-authenticate").is_some();
             assert!(json["error"].is_string() || (spec.guard == Guard::Bearer && challenged), "{}", about());
+        }
+        // Open to anybody, and in the shape of its standard (RFC 7591 section 3.2.2).
+        Guard::Public if spec.name == "register" => {
+            assert!(kind.starts_with("application/json"), "{}", about());
         }
         Guard::Public | Guard::Browser | Guard::BrowserForm | Guard::Operator => {
             assert!((kind.starts_with("text/html") || problem) && !reply.body.is_empty(), "{}", about());
@@ -195,6 +199,11 @@ fn sound(keys: &Keys) -> Vec<Sound> {
         ("post_logout_redirect_uri", "https://portal.example/bye"),
         ("state", "s"),
     ]);
+    let device = text(&[
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", "portal"),
+        ("device_code", "x"),
+    ]);
     let sign_in = text(&[("csrf", "x"), ("username", "nobody"), ("password", "x"), ("request", "x")]);
     let consent = text(&[("csrf", "x"), ("request", "x"), ("decision", "allow")]);
     let choose = text(&[
@@ -213,6 +222,7 @@ fn sound(keys: &Keys) -> Vec<Sound> {
         ("POST", "/token", own),
         ("POST", "/token", password),
         ("POST", "/token", assertion),
+        ("POST", "/token", device),
         ("POST", "/introspect", token.clone()),
         ("POST", "/revoke", token),
         ("GET", "/end-session", bye.clone()),
@@ -223,6 +233,10 @@ fn sound(keys: &Keys) -> Vec<Sound> {
         ("POST", "/account/sessions/end", text(&[("csrf", "x"), ("session", "x")])),
         ("GET", "/authorize/resume", text(&[("request", "x")])),
         ("GET", "/signin", text(&[("request", "x"), ("other", "1")])),
+        ("POST", "/device_authorization", text(&[("client_id", "portal"), ("scope", "openid")])),
+        ("POST", "/device", text(&[("csrf", "x"), ("user_code", "BCDF-GHJK")])),
+        ("POST", "/device/decision", text(&[("csrf", "x"), ("request", "x"), ("decision", "allow")])),
+        ("GET", "/device", text(&[("user_code", "BCDF-GHJK")])),
         ("POST", "/userinfo", text(&[("access_token", "x")])),
     ]
 }

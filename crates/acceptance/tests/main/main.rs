@@ -20,6 +20,7 @@ mod kill;
 mod logout;
 mod main_job;
 mod program;
+mod registration;
 mod routes;
 mod secrets_in_output;
 mod service_tokens;

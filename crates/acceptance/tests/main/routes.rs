@@ -16,7 +16,7 @@ use people::{Stage, Who};
 
 /// The path of a route at a tenant, with its other parameters filled in.
 fn path_of(spec: &RouteSpec, tenant: &str, file: &str) -> String {
-    let path = spec.path.replace("{tenant}", tenant).replace("{file}", file);
+    let path = spec.path.replace("{tenant}", tenant).replace("{file}", file).replace("{client_id}", "portal");
     assert!(!path.contains('{'), "the walk knows no value for a parameter of {path}");
     path
 }

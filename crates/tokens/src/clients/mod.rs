@@ -14,4 +14,6 @@ pub use model::{
 };
 pub use redirect_uri::{MAX_REDIRECT_URI_BYTES, RedirectUri, RedirectUriError};
 pub use service::Clients;
-pub(crate) use service::{ClientRecord, settings_from_text};
+pub(crate) use service::{
+    ClientRecord, insert_client, insert_secret, new_secret, settings_from_text, update_client,
+};

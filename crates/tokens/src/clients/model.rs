@@ -198,6 +198,12 @@ pub struct ClientSettings {
     /// Its home page, shown (as a host) where users are asked for consent.
     #[serde(default)]
     pub client_uri: Option<String>,
+    /// Where it is told that a session has ended in which it got tokens (OpenID Connect Back-Channel Logout 1.0).
+    #[serde(default)]
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether it must be told which session; it is told always.
+    #[serde(default)]
+    pub backchannel_logout_session_required: bool,
     /// Whether it may do anything at all.
     #[serde(default = "enabled")]
     pub enabled: bool,
@@ -227,6 +233,8 @@ impl ClientSettings {
             access_token_alg: None,
             lifetimes: LifetimeOverrides::default(),
             client_uri: None,
+            backchannel_logout_uri: None,
+            backchannel_logout_session_required: false,
             enabled: true,
         }
     }
@@ -279,7 +287,13 @@ impl ClientSettings {
             return Err(Error::invalid("audiences", format!("has more than {MAX_AUDIENCES} members")));
         }
         if let Some(uri) = &self.client_uri {
-            check_client_uri(uri)?;
+            check_web_uri("client_uri", uri)?;
+        }
+        if let Some(uri) = &self.backchannel_logout_uri {
+            check_web_uri("backchannel_logout_uri", uri)?;
+            if uri.contains('#') {
+                return Err(Error::invalid("backchannel_logout_uri", "must have no fragment"));
+            }
         }
         let own = &self.lifetimes;
         for (field, value, most) in [
@@ -365,14 +379,11 @@ pub(crate) fn check_identifier(field: &'static str, text: &str) -> Result<(), Er
     Ok(())
 }
 
-fn check_client_uri(uri: &str) -> Result<(), Error> {
+fn check_web_uri(field: &'static str, uri: &str) -> Result<(), Error> {
     let parsed = url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
     let harmless = parsed.is_some_and(|url| url.username().is_empty() && url.password().is_none());
     if !harmless || uri.len() > MAX_TEXT_BYTES {
-        return Err(Error::invalid(
-            "client_uri",
-            "must be an http or https address without user information",
-        ));
+        return Err(Error::invalid(field, "must be an http or https address without user information"));
     }
     Ok(())
 }

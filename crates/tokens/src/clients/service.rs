@@ -4,7 +4,7 @@ use super::model::{Client, ClientSettings, NewClient, SecretInfo, check_client_i
 use crate::error::Error;
 use crate::schema;
 use crate::service::{Tokens, topic};
-use keyreeve_base::{ClientId, TenantId, Timestamp};
+use keyreeve_base::{ClientId, TenantId, Timestamp, World};
 use keyreeve_crypto::sign::VerifyingKey;
 use keyreeve_crypto::{Alphabet, OpaqueToken, TokenDigest, random_text};
 use keyreeve_identity::Cause;
@@ -107,23 +107,14 @@ impl Clients<'_> {
             version: 1,
         });
         let by_secret = client.settings.auth_method.uses_secret();
-        let secret = by_secret.then(|| OpaqueToken::generate_with_prefix(world, SECRET_PREFIX));
+        let secret = by_secret.then(|| new_secret(world));
         let digest = secret.as_ref().map(OpaqueToken::digest);
         let (room, cause, made) = (self.0.clone(), cause.clone(), client.clone());
         self.0
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                let text = settings_to_text(&made.settings)?;
-                let row = params![made.id, made.tenant_id, made.client_id, text, made.created_at];
-                if tx.execute(&schema::INSERT_CLIENT, &row).await? == 0 {
-                    return Err(Error::Taken("client_id"));
-                }
-                if let Some(digest) = &digest {
-                    insert_secret(tx, &room, made.id, digest).await?;
-                }
-                announce(tx, &room, &cause, &made, "client.create").await?;
-                Ok(())
+                insert_client(tx, &room, &made, digest.as_ref(), (&cause, "client.create")).await
             })
             .await?;
         Ok((client, secret))
@@ -227,31 +218,14 @@ impl Clients<'_> {
         cause: &Cause,
     ) -> Result<Client, Error> {
         settings.validate()?;
-        let (tenant, version) = (client.tenant_id, client.version);
-        let changed = Client {
-            settings,
-            updated_at: self.0.now(),
-            version: version.saturating_add(1),
-            ..client.clone()
-        };
-        let (room, cause, after) = (self.0.clone(), cause.clone(), changed.clone());
+        let (room, cause, before) = (self.0.clone(), cause.clone(), client.clone());
         self.0
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                let text = settings_to_text(&after.settings)?;
-                let row = params![tenant, after.id, version, text, after.updated_at];
-                if tx.execute(&schema::UPDATE_CLIENT, &row).await? == 0 {
-                    let found = tx
-                        .query_opt(&schema::CLIENT_BY_ID, &params![tenant, after.id], client_from_row)
-                        .await?;
-                    return Err(found.map_or(Error::NotFound("client"), |_| Error::VersionConflict));
-                }
-                announce(tx, &room, &cause, &after, "client.update").await?;
-                Ok(())
+                update_client(tx, &room, &before, settings.clone(), (&cause, "client.update")).await
             })
-            .await?;
-        Ok(changed)
+            .await
     }
 
     /// Removes a client with its secrets, grants, consents and roles. Its tokens end with it.
@@ -354,7 +328,52 @@ impl Clients<'_> {
     }
 }
 
-async fn insert_secret(
+/// A new secret of a client.
+pub(crate) fn new_secret(world: &World) -> OpaqueToken {
+    OpaqueToken::generate_with_prefix(world, SECRET_PREFIX)
+}
+
+/// Stores a client in the caller's transaction.
+pub(crate) async fn insert_client(
+    tx: &mut Tx<'_>,
+    room: &Tokens,
+    client: &Client,
+    secret: Option<&TokenDigest>,
+    (cause, action): (&Cause, &'static str),
+) -> Result<(), Error> {
+    let text = settings_to_text(&client.settings)?;
+    let row = params![client.id, client.tenant_id, client.client_id, text, client.created_at];
+    if tx.execute(&schema::INSERT_CLIENT, &row).await? == 0 {
+        return Err(Error::Taken("client_id"));
+    }
+    if let Some(digest) = secret {
+        insert_secret(tx, room, client.id, digest).await?;
+    }
+    announce(tx, room, cause, client, action).await
+}
+
+/// Replaces a client's settings in the caller's transaction, if it still is at the version that was read.
+pub(crate) async fn update_client(
+    tx: &mut Tx<'_>,
+    room: &Tokens,
+    client: &Client,
+    settings: ClientSettings,
+    (cause, action): (&Cause, &'static str),
+) -> Result<Client, Error> {
+    let (tenant, id, version) = (client.tenant_id, client.id, client.version);
+    let changed =
+        Client { settings, updated_at: room.now(), version: version.saturating_add(1), ..client.clone() };
+    let text = settings_to_text(&changed.settings)?;
+    let row = params![tenant, id, version, text, changed.updated_at];
+    if tx.execute(&schema::UPDATE_CLIENT, &row).await? == 0 {
+        let found = tx.query_opt(&schema::CLIENT_BY_ID, &params![tenant, id], client_from_row).await?;
+        return Err(found.map_or(Error::NotFound("client"), |_| Error::VersionConflict));
+    }
+    announce(tx, room, cause, &changed, action).await?;
+    Ok(changed)
+}
+
+pub(crate) async fn insert_secret(
     tx: &mut Tx<'_>,
     room: &Tokens,
     client: ClientId,

@@ -146,6 +146,11 @@ pub const CASES: &[Case] = &[
         nothing,
         [Error(401, "invalid_client"), Error(400, "unauthorized_client"), Error(401, "invalid_client")],
     ),
+    // ── registration: closed unless a tenant opens it ──
+    case("register", "POST", nothing, [Status(400), Status(400), Status(400)]),
+    case("registered_client", "GET", nothing, [Status(401), Status(401), Status(401)]),
+    case("registered_client", "PUT", nothing, [Status(401), Status(401), Status(401)]),
+    case("registered_client", "DELETE", nothing, [Status(401), Status(401), Status(401)]),
     // ── tokens: what belongs to another client is not told apart from what never was ──
     case(
         "token",
