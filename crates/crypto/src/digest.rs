@@ -10,7 +10,8 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// SHA-256 of the parts, one after the other, with nothing between them.
-pub(crate) fn sha256_of_parts(parts: &[&[u8]]) -> [u8; 32] {
+#[must_use]
+pub fn sha256_of_parts(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for part in parts {
         context.update(part);

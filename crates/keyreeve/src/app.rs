@@ -12,6 +12,7 @@ use keyreeve_http::route::{RouteSpec, Routes};
 use keyreeve_identity::{Identity, IdentityOptions};
 use keyreeve_store::{Location, Migration, Options, Store};
 use keyreeve_tokens::{Tokens, TokensOptions};
+use keyreeve_transfer::Transfer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -35,6 +36,8 @@ pub struct Inner {
     pub identity: Identity,
     /// Clients, grants, tokens, signing keys.
     pub tokens: Tokens,
+    /// Imports and exports.
+    pub transfer: Transfer,
     /// The client for requests that leave the server.
     pub fetcher: Fetcher,
     proxies: TrustedProxies,
@@ -63,7 +66,13 @@ pub enum Purpose {
 /// Every table of every room, in the order in which they are made.
 #[must_use]
 pub fn migrations() -> Vec<Migration> {
-    [keyreeve_audit::MIGRATIONS, keyreeve_identity::MIGRATIONS, keyreeve_tokens::MIGRATIONS].concat()
+    [
+        keyreeve_audit::MIGRATIONS,
+        keyreeve_identity::MIGRATIONS,
+        keyreeve_tokens::MIGRATIONS,
+        keyreeve_transfer::MIGRATIONS,
+    ]
+    .concat()
 }
 
 impl App {
@@ -128,12 +137,14 @@ impl App {
                 device_path: doors::DEVICE_PATH.to_owned(),
             },
         );
+        let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());
         Ok(Self(Arc::new(Inner {
             config,
             public_url,
             world,
             store,
             identity,
+            transfer,
             tokens,
             fetcher,
             proxies,

@@ -35,7 +35,7 @@
 //! it, say so: `async move |tx: &mut Tx<'_>| -> Result<(), Error> { … }`.
 //!
 //! # The rules for closures
-//! - Await nothing but `tx`: on SQLite the closure runs to its end on the thread that has the connection.
+//! - Await nothing but `tx` (and, in a scan, an [`Outlet`]): on SQLite the closure runs to its end on the thread that has the connection.
 //! - Have no side effect but the transaction: on PostgreSQL a write is run again when another was in its way.
 //! - The transaction ends with the first statement that fails (see [`Tx`]).
 //! - A write is `READ COMMITTED` on PostgreSQL: each statement sees what others have committed before it. So a rule is
@@ -61,6 +61,7 @@ mod error;
 mod meter;
 mod migrate;
 mod options;
+mod outlet;
 mod postgres;
 mod sql;
 mod sqlite;
@@ -72,6 +73,7 @@ pub use change::{Change, OnChange};
 pub use error::{Cause, Error};
 pub use migrate::Migration;
 pub use options::{Engine, Location, Options};
+pub use outlet::Outlet;
 pub use sql::{Statement, joined_statements};
 pub use tx::Tx;
 pub use value::{FromColumn, Param, Row, ToParam, Value};

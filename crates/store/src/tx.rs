@@ -98,6 +98,10 @@ impl<'a> Tx<'a> {
         }
     }
 
+    pub(crate) const fn mode(&self) -> Mode {
+        self.state.mode
+    }
+
     /// Whether no other transaction can write before this one has ended (SQLite), so that a row which all writers
     /// share keeps nobody waiting.
     #[must_use]

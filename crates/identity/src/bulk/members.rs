@@ -213,19 +213,14 @@ impl Bulk<'_> {
         how: &How,
         seen: &mut Seen,
     ) -> Result<bool, Error> {
-        if seen.nests().len() >= MAX_WALK {
+        if seen.nests() >= MAX_WALK {
             return Err(Error::invalid("member", format!("is one of more than {MAX_WALK} new nests")));
         }
-        let above = walk(tx, parent, how, seen, true).await?;
-        let below = walk(tx, child, how, seen, false).await?;
-        if above.iter().chain(&below).any(|pair| *pair == (child, parent) || *pair == (parent, child)) {
-            // Nested there already; a circle would show as the child above the parent.
-            let direct =
-                seen.nests().contains(&(parent, child)) || nested_in(tx, parent, how).await?.contains(&child);
-            if direct {
-                return Ok(false);
-            }
+        if beside(tx, child, how, (seen, true)).await?.contains(&parent) {
+            return Ok(false);
         }
+        let above = walk(tx, parent, how, (seen, true)).await?;
+        let below = walk(tx, child, how, (seen, false)).await?;
         let (above, below) = (Nesting::new(above)?, Nesting::new(below)?);
         groups::check_nesting((parent, child), &above, &below, how.limits.max_depth)?;
         seen.nest(parent, child);
@@ -238,22 +233,11 @@ async fn walk(
     tx: &mut Tx<'_>,
     start: GroupId,
     how: &How,
-    seen: &Seen,
-    up: bool,
+    (seen, up): (&mut Seen, bool),
 ) -> Result<Vec<(GroupId, GroupId)>, Error> {
     let (mut open, mut known, mut pairs) = (vec![start], HashSet::from([start]), Vec::new());
     while let Some(group) = open.pop() {
-        let stored = if up {
-            let of = params![how.tenant, group];
-            tx.query(&schema::GROUPS_OF_GROUP, &of, |row| row.get::<GroupId>(0)).await?
-        } else {
-            nested_in(tx, group, how).await?
-        };
-        let own = seen.nests().iter().filter_map(|(parent, child)| match up {
-            true => (*child == group).then_some(*parent),
-            false => (*parent == group).then_some(*child),
-        });
-        for next in stored.into_iter().chain(own.collect::<Vec<_>>()) {
+        for next in beside(tx, group, how, (&mut *seen, up)).await? {
             pairs.push((group, next));
             if known.insert(next) {
                 open.push(next);
@@ -266,9 +250,24 @@ async fn walk(
     Ok(pairs)
 }
 
-async fn nested_in(tx: &mut Tx<'_>, group: GroupId, how: &How) -> Result<Vec<GroupId>, Error> {
-    let limit = i64::try_from(MAX_WALK).unwrap_or(i64::MAX).saturating_add(1);
-    Ok(tx.query(&schema::NESTED_IN, &params![how.tenant, group, limit], |row| row.get(0)).await?)
+/// The groups directly above or below a group, in the database and in the trial.
+async fn beside(
+    tx: &mut Tx<'_>,
+    group: GroupId,
+    how: &How,
+    (seen, up): (&mut Seen, bool),
+) -> Result<Vec<GroupId>, Error> {
+    if seen.stored(group, up).is_none() {
+        let stored = if up {
+            tx.query(&schema::GROUPS_OF_GROUP, &params![how.tenant, group], |row| row.get(0)).await?
+        } else {
+            let limit = i64::try_from(MAX_WALK).unwrap_or(i64::MAX).saturating_add(1);
+            tx.query(&schema::NESTED_IN, &params![how.tenant, group, limit], |row| row.get(0)).await?
+        };
+        seen.keep_stored(group, up, stored);
+    }
+    let stored = seen.stored(group, up).unwrap_or_default();
+    Ok([stored, seen.beside(group, up)].concat())
 }
 
 fn lost() -> Outcome {

@@ -96,7 +96,12 @@ fn nodes_that_start_together_set_up_once() {
 on_both_engines! {
     async fn every_statement_of_every_room_is_understood(engine: Engine) {
         let test = keyreeve_testkit::store(engine, &keyreeve::migrations()).await;
-        for statements in [keyreeve_audit::STATEMENTS, keyreeve_identity::STATEMENTS, keyreeve_tokens::STATEMENTS] {
+        for statements in [
+            keyreeve_audit::STATEMENTS,
+            keyreeve_identity::STATEMENTS,
+            keyreeve_tokens::STATEMENTS,
+            keyreeve_transfer::STATEMENTS,
+        ] {
             for statement in statements {
                 if let Err(error) = test.store.prepare(statement).await {
                     panic!("{statement:?}: {}", keyreeve::chain(&error));

@@ -31,6 +31,50 @@ impl From<Error> for RoomError {
 }
 
 on_both_engines! {
+    async fn a_scan_hands_out_one_snapshot_while_others_write(engine: Engine) {
+        let test = store(engine, TABLES).await;
+        for number in 0..50 {
+            insert(&test.store, &format!("{number:02}")).await.unwrap();
+        }
+        let (outlet, mut reader) = keyreeve_store::Outlet::new(2);
+        let store = test.store.clone();
+        let scan = tokio::spawn(async move {
+            store.scan(async move |tx: &mut Tx<'_>| -> Result<(), Error> {
+                outlet.open()?;
+                for name in tx.query(&crate::NAMES, &[], |row| row.get::<String>(0)).await? {
+                    outlet.put(tx, name).await?;
+                }
+                let again = tx.query(&crate::NAMES, &[], |row| row.get::<String>(0)).await?;
+                outlet.put(tx, again.len().to_string()).await
+            }).await
+        });
+        let mut read = vec![reader.recv().await.unwrap()];
+        insert(&test.store, "late").await.unwrap();
+        while let Some(name) = reader.recv().await {
+            read.push(name);
+        }
+        scan.await.unwrap().unwrap();
+        assert_eq!((read.len(), read[0].as_str(), read[50].as_str()), (51, "00", "50"));
+    }
+
+    async fn a_scan_whose_reader_is_gone_ends_and_none_hands_out_twice(engine: Engine) {
+        let test = store(engine, TABLES).await;
+        let (outlet, reader) = keyreeve_store::Outlet::new(1);
+        drop(reader);
+        let done = test.store.scan(async move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            outlet.open()?;
+            outlet.put(tx, 1).await
+        }).await;
+        assert!(matches!(done, Err(Error::Unavailable { .. })));
+        let (outlet, _reader) = keyreeve_store::Outlet::new(1);
+        let done = test.store.write(async move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            outlet.open()?;
+            assert!(outlet.open().is_err());
+            outlet.put(tx, 1).await
+        }).await;
+        assert!(matches!(done, Err(Error::Internal { .. })));
+    }
+
     async fn what_a_closure_refuses_is_undone(engine: Engine) {
         let test = store(engine, TABLES).await;
         let id = fresh_id();

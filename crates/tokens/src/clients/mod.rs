@@ -2,11 +2,13 @@
 
 mod assertion;
 mod authenticate;
+mod bulk;
 mod model;
 mod redirect_uri;
 mod service;
 
 pub use authenticate::{AuthenticatedClient, ClientCredential};
+pub use bulk::{ClientRow, MIN_SECRET_BYTES, SecretRow, adopt_secret};
 pub(crate) use model::check_identifier;
 pub use model::{
     AuthMethod, Client, ClientKind, ClientSettings, GrantType, LifetimeOverrides, MAX_CLIENT_KEYS,

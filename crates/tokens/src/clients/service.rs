@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// What client secrets begin with, so that scanners recognise a leaked one.
 pub(crate) const SECRET_PREFIX: &str = "kr_cs_";
 /// The most secrets that a client may have at a time: enough for an overlap, too few to hide a forgotten one.
-const MAX_SECRETS: usize = 5;
+pub(super) const MAX_SECRETS: usize = 5;
 const MAX_PAGE: u16 = 500;
 
 /// A stored secret.
@@ -33,7 +33,7 @@ pub(crate) struct ClientRecord {
     pub(crate) keys: Vec<(Option<String>, VerifyingKey)>,
 }
 
-fn client_from_row(row: &Row<'_>) -> Result<Client, keyreeve_store::Error> {
+pub(super) fn client_from_row(row: &Row<'_>) -> Result<Client, keyreeve_store::Error> {
     let settings: String = row.get(3)?;
     Ok(Client {
         id: row.get(0)?,
@@ -50,11 +50,11 @@ pub(crate) fn settings_from_text(text: &str) -> Result<ClientSettings, keyreeve_
     serde_json::from_str(text).map_err(|e| keyreeve_store::Error::corrupt(format!("client settings: {e}")))
 }
 
-fn settings_to_text(settings: &ClientSettings) -> Result<String, Error> {
+pub(super) fn settings_to_text(settings: &ClientSettings) -> Result<String, Error> {
     serde_json::to_string(settings).map_err(|e| Error::corrupt("client settings", e))
 }
 
-fn secret_from_row(row: &Row<'_>) -> Result<StoredSecret, keyreeve_store::Error> {
+pub(super) fn secret_from_row(row: &Row<'_>) -> Result<StoredSecret, keyreeve_store::Error> {
     Ok(StoredSecret {
         info: SecretInfo { id: row.get(0)?, created_at: row.get(2)?, expires_at: row.get(3)? },
         digest: TokenDigest::from_bytes(row.get(1)?),
@@ -389,7 +389,7 @@ pub(crate) async fn insert_secret(
     Ok(info)
 }
 
-async fn announce(
+pub(super) async fn announce(
     tx: &mut Tx<'_>,
     room: &Tokens,
     cause: &Cause,

@@ -1,0 +1,29 @@
+//! The transfer room on both engines.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "a test that does not get what it expects must fail, and its futures live once"
+)]
+
+mod export;
+mod house;
+mod lines;
+mod members;
+mod resume;
+mod users;
+
+use keyreeve_testkit::{Engine, on_both_engines};
+
+on_both_engines! {
+    /// Every statement means something to both engines.
+    async fn every_statement_can_be_prepared(engine: Engine) {
+        let test = keyreeve_testkit::store(engine, &house::migrations()).await;
+        for statement in keyreeve_transfer::STATEMENTS {
+            test.store.prepare(statement).await.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
+        }
+    }
+}
