@@ -5,6 +5,7 @@
 //! | [`letter`] | what is written to people: subject, plain text and HTML, in each language |
 //! | [`message`] | one finished message, and how it is stored (sealed) until it was handed over |
 //! | [`smtp`] | the SMTP server that takes messages, as a setting names it |
+//! | [`webhook`] | the service that takes messages over HTTP instead, and the signature that it checks |
 //! | [`mailer`] | [`Mailer`]: hands one message over, in bounded time |
 //!
 //! What it is not: it keeps nothing and repeats nothing. The queue, the retries and the decision who is written to are the
@@ -18,8 +19,10 @@ pub mod letter;
 pub mod mailer;
 pub mod message;
 pub mod smtp;
+pub mod webhook;
 
 pub use letter::{Language, Letter, LetterKind};
 pub use mailer::{Mailer, SendError, Sender, SetupError, Transport};
 pub use message::Message;
 pub use smtp::{Security, SmtpServer};
+pub use webhook::{Webhook, WebhookSecret};

@@ -2,6 +2,7 @@
 
 use crate::message::Message;
 use crate::smtp::{Security, SmtpServer};
+use crate::webhook::Webhook;
 use keyreeve_base::World;
 use keyreeve_crypto::Secret;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -58,6 +59,13 @@ pub enum Transport {
         /// How this server calls itself there (RFC 5321 section 4.1.1.1): the host of its public URL.
         hello: String,
     },
+    /// A service that takes them over HTTP.
+    Webhook(Webhook),
+}
+
+enum Way {
+    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Webhook(Webhook),
 }
 
 /// The mailer cannot be set up.
@@ -87,7 +95,7 @@ pub struct Mailer {
 struct Inner {
     world: World,
     sender: Sender,
-    smtp: AsyncSmtpTransport<Tokio1Executor>,
+    way: Way,
 }
 
 impl Mailer {
@@ -96,9 +104,13 @@ impl Mailer {
     /// # Errors
     /// [`SetupError`] for a name that no certificate can be for, and for roots that cannot be read.
     pub fn new(world: World, sender: Sender, transport: Transport) -> Result<Self, SetupError> {
-        let Transport::Smtp { server, extra_roots, hello } = transport;
-        let smtp = smtp(&server, extra_roots.as_deref(), &hello)?;
-        Ok(Self { inner: Arc::new(Inner { world, sender, smtp }), longest: LONGEST })
+        let way = match transport {
+            Transport::Smtp { server, extra_roots, hello } => {
+                Way::Smtp(Box::new(smtp(&server, extra_roots.as_deref(), &hello)?))
+            }
+            Transport::Webhook(webhook) => Way::Webhook(webhook),
+        };
+        Ok(Self { inner: Arc::new(Inner { world, sender, way }), longest: LONGEST })
     }
 
     /// The same mailer with other patience than [`LONGEST`].
@@ -113,25 +125,44 @@ impl Mailer {
     /// # Errors
     /// [`SendError`]; after at most [`LONGEST`].
     pub async fn send(&self, id: Uuid, message: &Message) -> Result<(), SendError> {
-        let message = self.mime(id, message)?;
-        self.bounded(self.inner.smtp.send(message)).await.map(drop)
+        match &self.inner.way {
+            Way::Smtp(smtp) => {
+                let message = self.mime(id, message)?;
+                self.bounded(async { smtp.send(message).await.map(drop).map_err(|error| sorted(&error)) })
+                    .await
+            }
+            Way::Webhook(webhook) => {
+                let (from, at) = (self.inner.sender.to_string(), self.inner.world.now());
+                self.bounded(webhook.send((id, at), &from, message)).await
+            }
+        }
     }
 
-    /// Whether the server answers and takes the credentials.
+    /// Whether the SMTP server answers and takes the credentials; of a webhook, only whether its URL can be asked.
     ///
     /// # Errors
     /// [`SendError`]; after at most [`LONGEST`].
     pub async fn check(&self) -> Result<(), SendError> {
-        match self.bounded(self.inner.smtp.test_connection()).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(SendError::Temporary("the mail server closed the connection".to_owned())),
-            Err(error) => Err(error),
+        match &self.inner.way {
+            Way::Smtp(smtp) => {
+                let test = async {
+                    match smtp.test_connection().await {
+                        Ok(true) => Ok(()),
+                        Ok(false) => {
+                            Err(SendError::Temporary("the mail server closed the connection".to_owned()))
+                        }
+                        Err(error) => Err(sorted(&error)),
+                    }
+                };
+                self.bounded(test).await
+            }
+            Way::Webhook(webhook) => webhook.check(),
         }
     }
 
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, SmtpError>>) -> Result<T, SendError> {
+    async fn bounded(&self, work: impl Future<Output = Result<(), SendError>>) -> Result<(), SendError> {
         match tokio::time::timeout(self.longest, work).await {
-            Ok(done) => done.map_err(|error| sorted(&error)),
+            Ok(done) => done,
             Err(_) => Err(SendError::Temporary("the mail server took too long".to_owned())),
         }
     }

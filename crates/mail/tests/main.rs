@@ -10,9 +10,12 @@
 
 use keyreeve_base::World;
 use keyreeve_crypto::Secret;
-use keyreeve_mail::{Mailer, Message, SendError, Sender, SmtpServer, Transport};
+use keyreeve_fetch::{FetchOptions, Fetcher};
+use keyreeve_mail::{Mailer, Message, SendError, Sender, SmtpServer, Transport, Webhook, WebhookSecret};
 use keyreeve_testkit::{MailServer, Manner, test_world};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 fn world() -> World {
     test_world().0
@@ -146,4 +149,78 @@ fn a_sender_is_an_address_perhaps_with_a_name() {
     for bad in ["", "keys", "Keys keys@id.example", "a@b\r\nBcc: c@d"] {
         assert!(Sender::parse(bad).is_err(), "{bad:?}");
     }
+}
+
+/// Answers one request with this status line, and hands it over as it came.
+async fn service(status: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mail?key=own", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !String::from_utf8_lossy(&request).trim_end().ends_with("}}") {
+            let mut some = [0; 4_096];
+            let read = stream.read(&mut some).await.unwrap();
+            request.extend_from_slice(&some[..read]);
+        }
+        let answer =
+            format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nlocation: http://127.0.0.1:1/\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    (url, served)
+}
+
+fn over_webhook(url: &str, allow_private: bool) -> Mailer {
+    let fetcher = Fetcher::new(FetchOptions { allow_private, ..FetchOptions::default() }).unwrap();
+    let secret = WebhookSecret::parse("a secret of both sides").unwrap();
+    let webhook = Webhook::new(fetcher, Secret::new(url), secret);
+    Mailer::new(world(), Sender::parse("keys@id.example").unwrap(), Transport::Webhook(webhook)).unwrap()
+}
+
+#[tokio::test]
+async fn a_service_gets_the_message_signed() {
+    let (url, served) = service("202 Accepted").await;
+    sent(&over_webhook(&url, true)).await.unwrap();
+    let request = served.await.unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let header = |name: &str| {
+        let line = head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("no {name} in {head}")).to_owned()
+    };
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"a secret of both sides");
+    let signed = format!("{}.{}.{body}", header("webhook-id"), header("webhook-timestamp"));
+    let tag = base64::Engine::decode(
+        &base64::engine::general_purpose::STANDARD,
+        header("webhook-signature").strip_prefix("v1,").unwrap(),
+    )
+    .unwrap();
+    aws_lc_rs::hmac::verify(&key, signed.as_bytes(), &tag).unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["data"]["to"], "ada@example.org");
+    assert_eq!(body["data"]["text"], message().text.expose());
+    assert_eq!((&body["type"], &body["id"]), (&"mail".into(), &header("webhook-id").into()));
+    assert_eq!(header("webhook-timestamp"), "1767225600");
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_take_it_is_asked_again_or_not() {
+    for (status, permanent) in
+        [("302 Found", false), ("401 no", false), ("500 no", false), ("429 no", false), ("422 no", true)]
+    {
+        let (url, served) = service(status).await;
+        let error = sent(&over_webhook(&url, true)).await.unwrap_err();
+        assert_eq!(matches!(error, SendError::Permanent(_)), permanent, "{status}: {error}");
+        served.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ac_50_a_private_service_is_asked_only_where_that_is_allowed() {
+    let guarded = over_webhook("http://127.0.0.1:9/mail?key=own", false);
+    for error in [sent(&guarded).await.unwrap_err(), guarded.check().await.unwrap_err()] {
+        assert!(matches!(error, SendError::Temporary(_)) && !error.to_string().contains("own"), "{error}");
+    }
+    let reachable = over_webhook("http://127.0.0.1:9/mail", true);
+    reachable.check().await.unwrap();
 }
