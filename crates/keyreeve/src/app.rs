@@ -2,7 +2,7 @@
 
 use crate::config::{Config, PublicUrl};
 use crate::jobs::Jobs;
-use crate::{Error, data_dir, doors, master_key, ops};
+use crate::{Error, data_dir, doors, mailing, master_key, ops};
 use keyreeve_base::World;
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
 use keyreeve_fetch::{FetchOptions, Fetcher};
@@ -10,6 +10,7 @@ use keyreeve_http::front::{Front, Fronted};
 use keyreeve_http::origin::TrustedProxies;
 use keyreeve_http::route::{RouteSpec, Routes};
 use keyreeve_identity::{Identity, IdentityOptions};
+use keyreeve_mail::Mailer;
 use keyreeve_store::{Location, Migration, Options, Store};
 use keyreeve_tokens::{Tokens, TokensOptions};
 use keyreeve_transfer::Transfer;
@@ -40,6 +41,8 @@ pub struct Inner {
     pub transfer: Transfer,
     /// The client for requests that leave the server.
     pub fetcher: Fetcher,
+    /// Hands mail over; none where no way to send it is set.
+    pub mailer: Option<Mailer>,
     proxies: TrustedProxies,
     metrics: Option<PrometheusHandle>,
 }
@@ -99,6 +102,7 @@ impl App {
         let public_url = config.public_url(config.listen).map_err(Error::Setup)?;
         let proxies = trusted_proxies(&config)?;
         let fetcher = fetcher(&config)?;
+        let mailer = mailing::mailer(&config, &public_url, &world, &fetcher)?;
         if purpose == Purpose::Serve {
             data_dir::create(&config.data_dir).map_err(Error::Setup)?;
             if let Some(mode) = data_dir::too_open(&config.data_dir) {
@@ -114,8 +118,9 @@ impl App {
             Purpose::Serve => master_key::load_or_create(&config, &world)?,
             Purpose::Command | Purpose::Inspect => (master_key::load(&config)?, None),
         };
-        let identity = Identity::new(store.clone(), world.clone(), keyring, &identity_options(&config))
-            .map_err(|error| Error::Setup(format!("the password hashing that is configured: {error}")))?;
+        let identity =
+            Identity::new(store.clone(), world.clone(), keyring, &identity_options(&config, &public_url))
+                .map_err(|error| Error::Setup(format!("the password hashing that is configured: {error}")))?;
         if let Err(error) = identity.tenants().check_master_key().await {
             if let Some(path) = created {
                 // A key that was made a moment ago opens nothing: the right one got lost, or was not mounted.
@@ -147,6 +152,7 @@ impl App {
             transfer,
             tokens,
             fetcher,
+            mailer,
             proxies,
             metrics,
         })))
@@ -298,7 +304,7 @@ fn fetcher(config: &Config) -> Result<Fetcher, Error> {
     Fetcher::new(options).map_err(|error| Error::Setup(format!("fetch_authorities_file: {error}")))
 }
 
-fn identity_options(config: &Config) -> IdentityOptions {
+fn identity_options(config: &Config, public_url: &PublicUrl) -> IdentityOptions {
     let hashing = &config.hashing;
     let policy = HashPolicy {
         memory_kib: hashing.memory_kib,
@@ -313,7 +319,7 @@ fn identity_options(config: &Config) -> IdentityOptions {
         }
         None => usual,
     };
-    IdentityOptions { hash_policy: policy, hash_pool, ..IdentityOptions::default() }
+    IdentityOptions { hash_policy: policy, hash_pool, mail: mailing::links(config, public_url) }
 }
 
 fn check_exists(config: &Config) -> Result<(), Error> {

@@ -4,6 +4,8 @@
 //! To add a job: a function that does one round, and a line in [`Jobs::start`].
 
 use crate::App;
+use keyreeve_identity::SendOutcome;
+use keyreeve_mail::SendError;
 use keyreeve_store::{Engine, Tx};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
@@ -15,6 +17,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Tenants that are looked at between two reads.
 const TENANTS_PER_PAGE: u16 = 100;
+
+/// Messages that are handed over at the same time.
+const MAILS_AT_A_TIME: u16 = 8;
 
 /// How a round ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,9 @@ impl Jobs {
         jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);
         jobs.spawn(app, "prune", Duration::from_secs(300), prune);
         jobs.spawn(app, "search_keys", Duration::from_secs(3_600), refresh_keys);
+        if app.mailer.is_some() {
+            jobs.spawn(app, "mail", Duration::from_secs(1), send_mail);
+        }
         if let Some(recorder) = app.metrics().cloned() {
             jobs.spawn(app, "metrics", Duration::from_secs(5), move |_| upkeep(recorder.clone()));
         }
@@ -161,6 +169,7 @@ async fn prune(app: App) -> RoundResult {
         ("changes", app.store.prune_changes().await.map_err(crate::Error::from)?),
         ("sessions", app.identity.sessions().prune().await?),
         ("counters", app.identity.admission().prune().await?),
+        ("recovery", app.identity.recovery().prune().await?),
         ("tokens", app.tokens.prune().await?),
     ];
     for (what, rows) in pruned {
@@ -170,6 +179,38 @@ async fn prune(app: App) -> RoundResult {
         }
     }
     Ok(Round::Done)
+}
+
+/// Hands over the mail that waits. What a mail server does not take is no failure of the job: it waits for its next
+/// attempt.
+async fn send_mail(app: App) -> RoundResult {
+    let Some(mailer) = &app.mailer else { return Ok(Round::Done) };
+    let outbox = app.identity.recovery().outbox();
+    let waiting = outbox.claim(MAILS_AT_A_TIME).await?;
+    let round = if waiting.len() < usize::from(MAILS_AT_A_TIME) { Round::Done } else { Round::More };
+    let mut sending = JoinSet::new();
+    for outgoing in waiting {
+        let mailer = mailer.clone();
+        sending.spawn(async move {
+            let sent = mailer.send(outgoing.id.uuid(), &outgoing.message).await;
+            (outgoing, sent)
+        });
+    }
+    while let Some(joined) = sending.join_next().await {
+        let (outgoing, sent) = joined?;
+        let outcome = match sent {
+            Ok(()) => SendOutcome::Sent,
+            Err(error) => {
+                tracing::warn!(mail = %outgoing.id, %error, "a message could not be sent");
+                match error {
+                    SendError::Temporary(why) => SendOutcome::Later(why),
+                    SendError::Permanent(why) => SendOutcome::Never(why),
+                }
+            }
+        };
+        outbox.settle(outgoing, outcome).await?;
+    }
+    Ok(round)
 }
 
 async fn upkeep(recorder: PrometheusHandle) -> RoundResult {

@@ -18,6 +18,7 @@ pub mod doors;
 mod error;
 pub mod first_start;
 pub mod jobs;
+mod mailing;
 pub mod master_key;
 pub mod ops;
 pub mod process;

@@ -253,6 +253,8 @@ fn sorted(error: &SmtpError) -> SendError {
         "the connection to the mail server could not be encrypted"
     } else if error.is_client() {
         "the mail server does not offer what is needed (STARTTLS, or a way to sign in)"
+    } else if error.is_response() {
+        "the mail server answered what is no SMTP"
     } else {
         "the mail server cannot be reached"
     };

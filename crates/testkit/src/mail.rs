@@ -422,7 +422,10 @@ impl<'a> Talk<'a> {
 
     fn keep(&self, raw: String, manner: Manner) -> Option<String> {
         if let Manner::RefusesContent(code) = manner {
-            let repeated = raw.replace("\r\n", " ");
+            // As much as fits into a line of SMTP, with the link.
+            let link = raw.find("token=").unwrap_or_default();
+            let repeated: String =
+                raw.chars().skip(link).take(300).filter(|c| c.is_ascii_graphic()).collect();
             return Some(format!("{code} no such content: {repeated}\r\n"));
         }
         self.shared.mails.lock().expect("the mails").push(Mail {

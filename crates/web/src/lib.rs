@@ -16,4 +16,4 @@ mod handlers;
 pub mod pages;
 pub mod texts;
 
-pub use handlers::{Pages, WebState, routes};
+pub use handlers::{Pages, RESET_PATH, VERIFY_PATH, WebState, routes};

@@ -9,6 +9,11 @@ use std::time::Duration;
 /// The parameter of a link that holds its token.
 const TOKEN: &str = "token";
 
+/// The name that a tenant has when nobody has given it one.
+const UNNAMED: &str = "Default";
+/// The name of the product.
+const PRODUCT: &str = "Keyreeve";
+
 /// Where links lead. It comes from the configuration alone (ABUSE-CASES AC-20).
 #[derive(Debug, Clone)]
 pub struct MailLinks {
@@ -27,6 +32,11 @@ pub(super) struct Addressee<'a> {
     pub(super) account: &'a str,
     /// The language of the profile, or of the page on which was asked.
     pub(super) language: Option<&'a str>,
+}
+
+/// Who writes. The first tenant bears the product's name until it is given one of its own.
+fn brand(tenant: &Tenant) -> &str {
+    if tenant.slug == DEFAULT_SLUG && tenant.name == UNNAMED { PRODUCT } else { &tenant.name }
 }
 
 impl MailLinks {
@@ -57,7 +67,7 @@ impl MailLinks {
                 LinkKind::EmailVerification => LetterKind::EmailVerification,
             },
             to: to.address,
-            brand: &tenant.name,
+            brand: brand(tenant),
             account: to.account,
             link: link.expose(),
             lasts,

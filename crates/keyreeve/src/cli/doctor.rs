@@ -107,6 +107,7 @@ pub(super) async fn run(config: Config) -> Output {
         Ok(app) => {
             report.ok("master key", "opens the data keys");
             report.ok("database", format!("{} answers; its tables are up to date", app.store.engine()));
+            mail(&app, &mut report).await;
             inside(&app, &mut report).await;
         }
         Err(error) => unopened(&error, on_sqlite, &mut report),
@@ -118,7 +119,7 @@ fn configuration(config: &Config, report: &mut Report) {
     match config.file() {
         Some(file) => {
             report.ok("configuration", format!("{} is right", file.display()));
-            let secret = ["database_url", "admin_password"]
+            let secret = ["database_url", "admin_password", "smtp_url", "mail_webhook_secret"]
                 .into_iter()
                 .find(|key| matches!(config.source(key), crate::config::Source::File { .. }));
             if let (Some(key), Some(mode)) = (secret, data_dir::too_open(file)) {
@@ -231,6 +232,27 @@ fn unopened(error: &Error, on_sqlite: bool, report: &mut Report) {
         }
         _ if on_sqlite => report.fail("database", text, "restore a backup if the file is damaged"),
         _ => report.fail("database", text, "look whether PostgreSQL runs and database_url is right"),
+    }
+}
+
+async fn mail(app: &App, report: &mut Report) {
+    let Some(mailer) = &app.mailer else {
+        let message = "no mail can be sent: nobody can reset a forgotten password";
+        return report.ok("mail", format!("{message}; see smtp_url"));
+    };
+    match mailer.check().await {
+        Ok(()) => report.ok("mail", "whoever takes mail answers"),
+        Err(error) => report.fail(
+            "mail",
+            error.to_string(),
+            "look at smtp_url, smtp_password_file and mail_webhook_url",
+        ),
+    }
+    for path in [&app.config.smtp_password_file, &app.config.mail_webhook_secret_file].into_iter().flatten() {
+        if let Some(mode) = data_dir::too_open(path) {
+            let message = format!("{} is open to others (mode {mode})", path.display());
+            report.warn("mail", message, format!("chmod 600 {}", path.display()));
+        }
     }
 }
 

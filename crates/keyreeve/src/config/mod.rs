@@ -179,6 +179,18 @@ pub struct Config {
     pub fetch_authorities_file: Option<PathBuf>,
     /// Who resolves the names of outbound fetches; absent: the operating system. Not a setting.
     pub resolver: Option<Arc<dyn Resolve>>,
+    /// The SMTP server, as [`SmtpServer::parse`](keyreeve_mail::SmtpServer::parse) reads it; may hold a password.
+    pub smtp_url: Option<Secret>,
+    /// A file that holds the password for it.
+    pub smtp_password_file: Option<PathBuf>,
+    /// From whom mail is.
+    pub mail_from: Option<keyreeve_mail::Sender>,
+    /// The service that takes mail over HTTP instead; may hold a key.
+    pub mail_webhook_url: Option<Secret>,
+    /// The secret by which requests to it are signed.
+    pub mail_webhook_secret: Option<Secret>,
+    /// A file that holds that secret.
+    pub mail_webhook_secret_file: Option<PathBuf>,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Which header those proxies write.
@@ -215,6 +227,12 @@ impl Default for Config {
             allow_private_fetch: false,
             fetch_authorities_file: None,
             resolver: None,
+            smtp_url: None,
+            smtp_password_file: None,
+            mail_from: None,
+            mail_webhook_url: None,
+            mail_webhook_secret: None,
+            mail_webhook_secret_file: None,
             trusted_proxies: Vec::new(),
             forwarded_by: ForwardedBy::XForwardedFor,
             metrics_listen: None,
@@ -307,9 +325,49 @@ impl Config {
             let message = format!("and {first} ({}) are both set; keep one of them", self.source(first));
             wrong(self, second, message);
         }
+        self.finish_mail(&mut wrong);
         if self.metrics_listen.is_some_and(|metrics| metrics == self.listen && metrics.port() != 0) {
             wrong(self, "metrics_listen", "is the address of `listen`; give it a port of its own".to_owned());
         }
+    }
+
+    /// Mail goes one way, and everything that this way needs is there.
+    fn finish_mail(&self, wrong: &mut impl FnMut(&Self, &'static str, String)) {
+        let (smtp, webhook) = (self.smtp_url.is_some(), self.mail_webhook_url.is_some());
+        if smtp && webhook {
+            wrong(self, "mail_webhook_url", "and smtp_url are both set; keep one of them".to_owned());
+        }
+        if (smtp || webhook) && self.mail_from.is_none() {
+            wrong(self, "mail_from", "is not set, so mail would be from nobody".to_owned());
+        }
+        let secrets = [self.mail_webhook_secret.is_some(), self.mail_webhook_secret_file.is_some()];
+        match secrets {
+            [false, false] if webhook => wrong(
+                self,
+                "mail_webhook_secret",
+                "is not set, so the service could not tell who asks; set it, or mail_webhook_secret_file"
+                    .to_owned(),
+            ),
+            [true, true] => {
+                let message = "and mail_webhook_secret are both set; keep one of them".to_owned();
+                wrong(self, "mail_webhook_secret_file", message);
+            }
+            _ => {}
+        }
+        for (key, alone) in [
+            ("smtp_password_file", self.smtp_password_file.is_some() && !smtp),
+            ("mail_webhook_secret", secrets.contains(&true) && !webhook),
+        ] {
+            if alone {
+                wrong(self, key, "is set, but what it is for is not".to_owned());
+            }
+        }
+    }
+
+    /// Whether mail can be sent.
+    #[must_use]
+    pub const fn has_mail(&self) -> bool {
+        self.smtp_url.is_some() || self.mail_webhook_url.is_some()
     }
 
     /// The public URL of a server that is bound to `bound` (which differs from `listen` when that asks for any free

@@ -4,6 +4,7 @@ use super::value::{Given, boolean, integer, list, text};
 use super::{Config, LogFormat};
 use keyreeve_crypto::secret::Secret;
 use keyreeve_http::origin::ForwardedBy;
+use keyreeve_mail::{Security, SmtpServer, WebhookSecret};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -81,6 +82,30 @@ fn database_url(given: &Given) -> Result<Secret, String> {
             "begins with {other}://; allowed is postgres://USER:PASSWORD@HOST:PORT/DATABASE (leave it out for SQLite)"
         )),
     }
+}
+
+fn smtp_url(given: &Given) -> Result<Secret, String> {
+    let text = text(given)?;
+    SmtpServer::parse(&text)?;
+    Ok(Secret::from(text))
+}
+
+/// The server without its password.
+fn shown_smtp(url: Option<&Secret>) -> Option<String> {
+    let server = SmtpServer::parse(url?.expose()).ok()?;
+    let scheme = if server.security == Security::Tls { "smtps" } else { "smtp" };
+    let login = match (&server.user, &server.password) {
+        (Some(user), Some(_)) => format!("{user}:********@"),
+        (Some(user), None) => format!("{user}@"),
+        (None, _) => String::new(),
+    };
+    Some(format!("{scheme}://{login}{}:{}", server.host, server.port))
+}
+
+fn webhook_secret(given: &Given) -> Result<Secret, String> {
+    let text = text(given)?;
+    WebhookSecret::parse(&text)?;
+    Ok(Secret::from(text))
 }
 
 fn networks(given: &Given) -> Result<Vec<ipnet::IpNet>, String> {
@@ -173,6 +198,21 @@ settings! {
     "fetch_authorities_file", "a PEM file of certificate authorities that outbound fetches trust besides the system's",
         |c, given| c.fetch_authorities_file = Some(path(given)?),
         |c| c.fetch_authorities_file.as_ref().map(|path| path.display().to_string());
+    "smtp_url", "smtp://USER:PASSWORD@HOST:587 (STARTTLS; plain on loopback) or smtps://HOST; unset: no mail is sent",
+        |c, given| c.smtp_url = Some(smtp_url(given)?), |c| shown_smtp(c.smtp_url.as_ref());
+    "smtp_password_file", "a file that holds the password for smtp_url, readable by its owner only",
+        |c, given| c.smtp_password_file = Some(path(given)?),
+        |c| c.smtp_password_file.as_ref().map(|path| path.display().to_string());
+    "mail_from", "from whom mail is: keys@example.org, or Keys <keys@example.org>",
+        |c, given| c.mail_from = Some(keyreeve_mail::Sender::parse(&text(given)?)?),
+        |c| c.mail_from.as_ref().map(ToString::to_string);
+    "mail_webhook_url", "a service that takes mail as signed JSON over HTTPS, instead of smtp_url",
+        |c, given| c.mail_webhook_url = Some(Secret::from(text(given)?)), |c| mask(c.mail_webhook_url.as_ref());
+    "mail_webhook_secret", "the secret by which requests to that service are signed: whsec_BASE64, or 16 characters and more",
+        |c, given| c.mail_webhook_secret = Some(webhook_secret(given)?), |c| mask(c.mail_webhook_secret.as_ref());
+    "mail_webhook_secret_file", "a file that holds that secret, readable by its owner only",
+        |c, given| c.mail_webhook_secret_file = Some(path(given)?),
+        |c| c.mail_webhook_secret_file.as_ref().map(|path| path.display().to_string());
     "trusted_proxies", "addresses and networks of proxies whose X-Forwarded-For and Forwarded headers are believed",
         |c, given| c.trusted_proxies = networks(given)?, |c| joined(&c.trusted_proxies);
     "forwarded_header", "the header that those proxies write: x-forwarded-for or forwarded; the other one is never read",

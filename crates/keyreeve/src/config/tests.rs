@@ -111,3 +111,35 @@ fn secrets_are_shown_masked_and_odd_variables_are_noticed() {
     assert!(shown.iter().all(|line| !line.value.as_deref().unwrap_or_default().contains("hunter2")));
     assert_eq!(config.unknown_environment(), ["KEYREEVE_LISTN"]);
 }
+
+#[test]
+fn mail_goes_one_way_that_is_whole() {
+    let found = |pairs: &[(&str, &str)]| {
+        problems(Inputs { environment: environment(pairs), ..Inputs::default() }).join("\n")
+    };
+    let smtp = ("KEYREEVE_SMTP_URL", "smtp://u:hunter2@mail.example");
+    let from = ("KEYREEVE_MAIL_FROM", "Keys <keys@id.example>");
+    let webhook = ("KEYREEVE_MAIL_WEBHOOK_URL", "https://mail.example/take?key=hunter2");
+    let secret = ("KEYREEVE_MAIL_WEBHOOK_SECRET", "hunter2-hunter2-hunter2");
+    assert_eq!(found(&[smtp, from]), "");
+    assert_eq!(found(&[webhook, secret, from]), "");
+    for (pairs, expected) in [
+        (&[smtp][..], "mail_from is not set"),
+        (&[smtp, from, webhook, secret], "and smtp_url are both set"),
+        (&[webhook, from], "mail_webhook_secret is not set"),
+        (&[secret, from], "what it is for is not"),
+        (&[("KEYREEVE_SMTP_PASSWORD_FILE", "/p"), from], "what it is for is not"),
+        (&[("KEYREEVE_SMTP_URL", "http://u:hunter2@mail.example"), from], "begins with http://"),
+        (&[smtp, ("KEYREEVE_MAIL_FROM", "keys")], "\"keys\" is not an address"),
+        (&[webhook, ("KEYREEVE_MAIL_WEBHOOK_SECRET", "hunter2"), from], "is shorter than 16 bytes"),
+        (&[webhook, secret, ("KEYREEVE_MAIL_WEBHOOK_SECRET_FILE", "/s"), from], "are both set"),
+    ] {
+        let found = found(pairs);
+        assert!(found.contains(expected) && !found.contains("hunter2"), "{expected}: {found}");
+    }
+    let config =
+        Config::load(Inputs { environment: environment(&[smtp, from]), ..Inputs::default() }).unwrap();
+    let shown = |key: &str| config.shown().into_iter().find(|line| line.key == key).unwrap().value;
+    assert_eq!(shown("smtp_url").as_deref(), Some("smtp://u:********@mail.example:587"));
+    assert_eq!(shown("mail_from").as_deref(), Some("Keys <keys@id.example>"));
+}

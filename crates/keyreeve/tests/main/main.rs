@@ -14,5 +14,6 @@ mod configuration;
 mod harness;
 mod keys;
 mod library;
+mod mail;
 mod serving;
 mod setup;

@@ -39,6 +39,10 @@ pub(crate) const PASSWORD: &str = "/password";
 pub(crate) const CODE: &str = "/signin/code";
 /// The page of the second factor.
 pub(crate) const TWO_STEP: &str = "/account/two-step";
+/// Where a new password is chosen by a link.
+pub const RESET_PATH: &str = "/reset";
+/// Where an e-mail address is confirmed by a link.
+pub const VERIFY_PATH: &str = "/verify";
 /// The account page.
 pub(crate) const ACCOUNT: &str = "/account";
 /// Ends one session.

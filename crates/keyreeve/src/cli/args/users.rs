@@ -79,6 +79,15 @@ Examples:
         #[arg(long, value_name = "ID")]
         session: Option<String>,
     },
+    /// Send a user a link by mail to choose a new password
+    #[command(after_help = "Examples:\n  keyreeve user send-reset ada")]
+    SendReset(UserArg),
+    /// Send a user a link by mail to confirm the e-mail address
+    #[command(after_help = "Examples:\n  keyreeve user send-verification ada")]
+    SendVerification(UserArg),
+    /// List the mail that was sent to a user, or waits to be
+    #[command(after_help = "Examples:\n  keyreeve user mail ada")]
+    Mail(UserArg),
     /// Make a user choose a new password at the next sign-in
     #[command(after_help = "Examples:\n  keyreeve user require-password-change ada")]
     RequirePasswordChange(UserArg),

@@ -8,7 +8,7 @@ use crate::cli::input::Input;
 use crate::first_start::random_password;
 use keyreeve_base::{TenantId, UserId};
 use keyreeve_crypto::Secret;
-use keyreeve_identity::{Cause, Credential, NewUser, Profile, Session, StateChange, User};
+use keyreeve_identity::{Cause, Credential, LinkKind, NewUser, Profile, Session, StateChange, User};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,9 @@ pub(super) async fn run(app: &App, command: &UserCommand, input: Input) -> Resul
         UserCommand::RequirePasswordChange(user) => {
             change(app, user, StateChange::RequirePasswordChange).await
         }
+        UserCommand::SendReset(user) => send(app, user, LinkKind::PasswordReset).await,
+        UserCommand::SendVerification(user) => send(app, user, LinkKind::EmailVerification).await,
+        UserCommand::Mail(user) => mail(app, user).await,
         UserCommand::Sessions(user) => sessions(app, user).await,
         UserCommand::EndSessions { user, session } => end_sessions(app, user, session.as_deref()).await,
     }
@@ -178,6 +181,37 @@ async fn change(app: &App, user: &UserArg, change: StateChange) -> Result<Output
     let user = find(app, user).await?;
     let subject = (user.tenant_id, user.id);
     show(&*app.identity.users().change_state(subject, change, None, &Cause::operator()).await?)
+}
+
+async fn send(app: &App, argument: &UserArg, kind: LinkKind) -> Result<Output, Failure> {
+    let user = find(app, argument).await?;
+    let (recovery, of) = (app.identity.recovery(), (user.tenant_id, user.id));
+    let mail = match kind {
+        LinkKind::PasswordReset => recovery.send_password_reset(of, &Cause::operator()).await?,
+        LinkKind::EmailVerification => recovery.send_email_verification(of, &Cause::operator()).await?,
+    };
+    let text =
+        "The message waits; the running server sends it. `keyreeve user mail` tells what became of it.";
+    Ok(Output::new(text.to_owned(), json!({"mail": mail, "kind": kind})))
+}
+
+async fn mail(app: &App, argument: &UserArg) -> Result<Output, Failure> {
+    let user = find(app, argument).await?;
+    let records = app.identity.recovery().mail_of(user.tenant_id, user.id).await?;
+    let rows: Vec<Vec<String>> = records
+        .iter()
+        .map(|record| {
+            vec![
+                record.queued_at.to_string(),
+                record.kind.text().to_owned(),
+                record.state.text().to_owned(),
+                record.attempts.to_string(),
+                record.problem.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
+        })
+        .collect();
+    let json = json!(records);
+    Ok(Output::new(table(&["WRITTEN", "KIND", "STATE", "ATTEMPTS", "PROBLEM"], &rows), json))
 }
 
 async fn sessions(app: &App, user: &UserArg) -> Result<Output, Failure> {
