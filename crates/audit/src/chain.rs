@@ -153,6 +153,14 @@ async fn seal_tenant(tx: &mut Tx<'_>, tenant: TenantId, entries: &[Entry]) -> Re
     Ok(())
 }
 
+/// Where the chain of `tenant` ends at this moment. The numbers up to it have no gaps.
+///
+/// # Errors
+/// Those of the store.
+pub async fn head(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Head, Error> {
+    Head::load(tx, tenant).await
+}
+
 /// What [`verify`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {

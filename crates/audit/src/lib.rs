@@ -24,7 +24,7 @@ mod read;
 mod schema;
 mod wire;
 
-pub use chain::{Head, Report, Verdict, seal, verify};
+pub use chain::{Head, Report, Verdict, head, seal, verify};
 pub use event::{Actor, Entry, Event, Outcome, list, record};
 pub use export::export;
 pub use file::{FileReport, FileVerdict, FileVerifier};

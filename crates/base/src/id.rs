@@ -72,6 +72,10 @@ ids! {
     KeyId
     /// An entry of the audit log.
     AuditId
+    /// A webhook: somebody's subscription to the audit log.
+    WebhookId
+    /// A line in the log of a webhook's deliveries.
+    DeliveryId
 }
 
 #[cfg(test)]

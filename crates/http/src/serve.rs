@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -159,10 +160,11 @@ async fn connection<S: Site>(shared: Arc<Shared<S>>, client: Client) {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             let running = site.clone().call(request);
+            let activity = Arc::clone(&activity);
             async move {
                 let answer = running.await;
                 drop(open);
-                answer
+                answer.map(|answer| watched(answer, activity))
             }
         })
     };
@@ -289,6 +291,25 @@ impl Drop for OpenRequest {
         self.0.answered.fetch_add(1, Ordering::Relaxed);
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Marks an answer whose body goes on for as long as it likes: a stream of events, an export. Among the answer's
+/// extensions, it lets each piece that the client takes count as life of the connection. A client that takes none for
+/// [`Limits::idle_time`] is cut like any other, so such a body sends a sign of life now and then.
+#[derive(Debug, Clone, Copy)]
+pub struct LongAnswer;
+
+/// An answer whose pieces are counted, if it is marked as a long one.
+fn watched(answer: Response, activity: Arc<Activity>) -> Response {
+    if answer.extensions().get::<LongAnswer>().is_none() {
+        return answer;
+    }
+    answer.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            activity.answered.fetch_add(1, Ordering::Relaxed);
+            frame
+        }))
+    })
 }
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).

@@ -5,6 +5,7 @@ use crate::jobs::Jobs;
 use crate::{Error, data_dir, doors, mailing, master_key, ops};
 use keyreeve_base::World;
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
+use keyreeve_events::Events;
 use keyreeve_fetch::{FetchOptions, Fetcher};
 use keyreeve_http::front::{Front, Fronted};
 use keyreeve_http::origin::TrustedProxies;
@@ -43,6 +44,8 @@ pub struct Inner {
     pub fetcher: Fetcher,
     /// Hands mail over; none where no way to send it is set.
     pub mailer: Option<Mailer>,
+    /// Webhooks and streams of the audit log.
+    pub events: Events,
     proxies: TrustedProxies,
     metrics: Option<PrometheusHandle>,
 }
@@ -74,6 +77,7 @@ pub fn migrations() -> Vec<Migration> {
         keyreeve_identity::MIGRATIONS,
         keyreeve_tokens::MIGRATIONS,
         keyreeve_transfer::MIGRATIONS,
+        keyreeve_events::MIGRATIONS,
     ]
     .concat()
 }
@@ -143,6 +147,7 @@ impl App {
             },
         );
         let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());
+        let events = Events::new(store.clone(), world.clone(), identity.clone(), fetcher.clone());
         Ok(Self(Arc::new(Inner {
             config,
             public_url,
@@ -153,6 +158,7 @@ impl App {
             tokens,
             fetcher,
             mailer,
+            events,
             proxies,
             metrics,
         })))
@@ -219,10 +225,17 @@ impl App {
         #[cfg(unix)]
         let control = self.control(wait(stopped.clone()));
         let jobs = Jobs::start(&self);
+        let events = self.events.clone();
+        let shutdown = async move {
+            shutdown.await;
+            // They would otherwise be waited for as open requests.
+            events.end_streams();
+        };
         ready();
         keyreeve_http::serve::serve(listener, router, shutdown).await;
         stop.send_replace(true);
         jobs.stop().await;
+        self.events.stop().await;
         #[cfg(unix)]
         if let Some(control) = control {
             let _ = control.await;

@@ -58,6 +58,7 @@ impl Jobs {
             jobs.spawn(app, "audit-seal", Duration::from_millis(250), seal_audit);
         }
         jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);
+        jobs.spawn(app, "webhooks", Duration::from_millis(500), deliver_webhooks);
         jobs.spawn(app, "prune", Duration::from_secs(300), prune);
         jobs.spawn(app, "search_keys", Duration::from_secs(3_600), refresh_keys);
         if app.mailer.is_some() {
@@ -134,6 +135,11 @@ async fn seal_audit(app: App) -> RoundResult {
     }
 }
 
+async fn deliver_webhooks(app: App) -> RoundResult {
+    app.events.deliver().await?;
+    Ok(Round::Done)
+}
+
 /// Cares for the signing keys of every tenant. One tenant's trouble is not another's.
 async fn maintain_keys(app: App) -> RoundResult {
     let mut after = None;
@@ -171,6 +177,7 @@ async fn prune(app: App) -> RoundResult {
         ("counters", app.identity.admission().prune().await?),
         ("recovery", app.identity.recovery().prune().await?),
         ("tokens", app.tokens.prune().await?),
+        ("webhook_deliveries", app.events.prune().await?),
     ];
     for (what, rows) in pruned {
         if rows > 0 {

@@ -1,7 +1,7 @@
 //! Values on their way into and out of the database: one type for both engines.
 
 use crate::Error;
-use keyreeve_base::id::AuditId;
+use keyreeve_base::id::{AuditId, DeliveryId, WebhookId};
 use keyreeve_base::{
     CanonicalName, ClientId, GrantId, GroupId, KeyId, MailId, RoleId, ServiceAccountId, SessionId, TenantId,
     Timestamp, TotpId, UserId,
@@ -212,7 +212,10 @@ macro_rules! id_columns {
         }
     )*};
 }
-id_columns!(TenantId UserId GroupId RoleId ServiceAccountId SessionId TotpId ClientId GrantId KeyId MailId AuditId);
+id_columns!(
+    TenantId UserId GroupId RoleId ServiceAccountId SessionId TotpId ClientId GrantId KeyId MailId AuditId WebhookId
+    DeliveryId
+);
 
 /// The parameters of one statement: `params![tenant, &name, None::<i64>, now]`, to be borrowed at once
 /// (`&params![…]`), since the values may live only as long as the call.

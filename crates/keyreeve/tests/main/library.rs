@@ -101,6 +101,7 @@ on_both_engines! {
             keyreeve_identity::STATEMENTS,
             keyreeve_tokens::STATEMENTS,
             keyreeve_transfer::STATEMENTS,
+            keyreeve_events::EVERY_STATEMENT,
         ] {
             for statement in statements {
                 if let Err(error) = test.store.prepare(statement).await {
