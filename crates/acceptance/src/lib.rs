@@ -18,6 +18,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`stand_in`] | a server of somebody else, which the server calls |
 //! | [`server`] | [`Server`]: the running server, what must hold after each test, a tenant's [`Mount`] |
 //! | [`build`] | tenants, users and clients, in calls that read like sentences |
 //! | [`call`] | one request, and its [`Answer`]; a failed expectation prints both |
@@ -46,6 +47,7 @@ pub mod flow;
 pub mod jwt;
 pub mod page;
 pub mod server;
+pub mod stand_in;
 
 pub use browser::{Browser, Callback};
 pub use build::{Auth, PASSWORD, TestClient, TestUser};
@@ -54,6 +56,31 @@ pub use flow::{CodeFlow, TokenSet, VERIFIER, challenge_of};
 pub use keyreeve_store::Engine;
 pub use page::{Form, Page};
 pub use server::{Mount, Server, Setup, run};
+pub use stand_in::{Heard, StandIn};
+
+/// The same for a server that may reach this machine: for tests with a [`StandIn`].
+#[macro_export]
+macro_rules! on_a_server_that_fetches {
+    ($($(#[$meta:meta])* async fn $name:ident($server:ident: $type:ty) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, reason = "the test may need nothing from around it")]
+            use super::*;
+
+            async fn test($server: $type) $body
+
+            #[test]
+            fn sqlite() {
+                $crate::server::run_fetching($crate::Engine::Sqlite, async |server| test(server).await);
+            }
+
+            #[test]
+            fn postgres() {
+                $crate::server::run_fetching($crate::Engine::Postgres, async |server| test(server).await);
+            }
+        }
+    )*};
+}
 
 /// Makes two tests of each function, `NAME::sqlite` and `NAME::postgres`, each against a server of its own, which is
 /// checked and ended afterwards ([`Server::finish`]).

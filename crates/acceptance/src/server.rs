@@ -220,6 +220,15 @@ impl Drop for Server {
     }
 }
 
+/// Runs a test against a new server that may reach this machine, and ends it.
+pub fn run_fetching(engine: Engine, test: impl AsyncFnOnce(&Server)) {
+    block_on(async {
+        let server = Setup::new(engine).set("KEYREEVE_ALLOW_PRIVATE_FETCH", "1").start().await;
+        test(&server).await;
+        server.finish().await;
+    });
+}
+
 /// Runs a test against a new server, and ends it.
 pub fn run(engine: Engine, test: impl AsyncFnOnce(&Server)) {
     block_on(async {

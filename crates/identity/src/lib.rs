@@ -70,7 +70,7 @@ pub use second_factor::{
 pub use service_accounts::{
     IssuedSecret, NewServiceAccount, SecretInfo, ServiceAccount, ServiceAccountPatch, ServiceAccounts,
 };
-pub use sessions::{Session, Sessions};
+pub use sessions::{EndedSession, Session, Sessions};
 pub use settings::{
     DirectoryPolicy, PasswordPolicy, RecoveryPolicy, SessionPolicy, TenantSettings, ThrottlePolicy,
 };

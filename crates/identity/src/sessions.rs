@@ -245,8 +245,23 @@ async fn record_end(
     let detail = json!({"user": user, "because": because});
     let event = cause.done(tenant, "session.end", ("session", session.to_string()), detail);
     keyreeve_audit::record(tx, identity.world(), &event).await?;
+    let (id, now) = (identity.world().new_uuid(), identity.world().now());
+    tx.execute(&schema::INSERT_SESSION_END, &params![id, tenant, user, session, now]).await?;
     tx.changed(Some(tenant), TOPIC, &session.to_string()).await?;
     Ok(())
+}
+
+/// A session that was ended before its time, and whose end others have not been told of yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSession {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Whose it was.
+    pub user: UserId,
+    /// The session.
+    pub session: SessionId,
+    /// When it was ended.
+    pub ended_at: Timestamp,
 }
 
 /// The use cases of sessions.
@@ -357,6 +372,38 @@ impl Sessions<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| end_all(tx, &identity, of, "all_asked", &cause).await)
             .await
+    }
+
+    /// Whether any session was ended of which nobody has been told.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn any_ended(self) -> Result<bool, Error> {
+        let any = async move |tx: &mut Tx<'_>| tx.scalar::<i64>(&schema::ANY_SESSION_END, &params![]).await;
+        Ok(self.0.store().read(any).await? > 0)
+    }
+
+    /// Takes the sessions that were ended, oldest first, in the transaction that tells others of them: each is answered
+    /// once. Every way of ending a session before its time leads here.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn take_ended(self, tx: &mut Tx<'_>, limit: u16) -> Result<Vec<EndedSession>, Error> {
+        let found = tx
+            .query(&schema::SESSION_ENDS, &params![i64::from(limit)], |row| {
+                let end = EndedSession {
+                    tenant: row.get(1)?,
+                    user: row.get(2)?,
+                    session: row.get(3)?,
+                    ended_at: row.get(4)?,
+                };
+                Ok((row.get::<uuid::Uuid>(0)?, end))
+            })
+            .await?;
+        for (id, _) in &found {
+            tx.execute(&schema::DELETE_SESSION_END, &params![id]).await?;
+        }
+        Ok(found.into_iter().map(|(_, end)| end).collect())
     }
 
     /// Forgets sessions that have been over for a month; for a background job.

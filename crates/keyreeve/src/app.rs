@@ -144,6 +144,7 @@ impl App {
                 public_url: public_url.url().clone(),
                 token_path: doors::TOKEN_PATH.to_owned(),
                 device_path: doors::DEVICE_PATH.to_owned(),
+                fetcher: Some(fetcher.clone()),
             },
         );
         let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());

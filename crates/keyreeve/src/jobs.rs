@@ -59,6 +59,7 @@ impl Jobs {
         }
         jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);
         jobs.spawn(app, "webhooks", Duration::from_millis(500), deliver_webhooks);
+        jobs.spawn(app, "logouts", Duration::from_secs(2), tell_of_logouts);
         jobs.spawn(app, "prune", Duration::from_secs(300), prune);
         jobs.spawn(app, "search_keys", Duration::from_secs(3_600), refresh_keys);
         if app.mailer.is_some() {
@@ -167,6 +168,13 @@ async fn refresh_keys(app: App) -> RoundResult {
             Ok(Round::More)
         }
     }
+}
+
+/// Tells clients of sessions that have ended.
+async fn tell_of_logouts(app: App) -> RoundResult {
+    let taken = app.tokens.spread_logouts().await?;
+    let tried = app.tokens.deliver_logouts().await?;
+    Ok(if taken > 0 || tried > 0 { Round::More } else { Round::Done })
 }
 
 /// Forgets what has expired: announced changes, sessions, counters of attempts, codes, grants, used assertions.

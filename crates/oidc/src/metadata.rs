@@ -137,6 +137,8 @@ fn openid_document(issuer: &str, policy: &TokenPolicy) -> Value {
     let more = json!({
         "userinfo_endpoint": at("/userinfo"),
         "end_session_endpoint": at("/end-session"),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms(policy.default_alg),
         "claim_types_supported": ["normal"],

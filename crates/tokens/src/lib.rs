@@ -14,6 +14,7 @@
 //! | [`mappers`] | what tokens say of attributes, roles and groups |
 //! | [`device`] | the device grant: codes that are typed elsewhere |
 //! | [`registration`] | clients that register themselves |
+//! | [`backchannel`] | telling clients that a session has ended |
 //! | [`keys`] | signing keys and their rotation |
 //! | [`claims`], [`scope`], [`pkce`], [`policy`] | the pure parts |
 //!
@@ -26,6 +27,7 @@
 
 pub mod access;
 pub mod authorization;
+pub mod backchannel;
 pub mod caller;
 pub mod claims;
 pub mod clients;

@@ -129,11 +129,13 @@ impl Tokens {
     pub async fn prune(&self) -> Result<u64, Error> {
         let now = self.now();
         let before = now.minus(KEPT_AFTER_END);
+        let room = self.clone();
         self.0
             .store
             .write(async move |tx: &mut Tx<'_>| {
                 tx.execute(&schema::PRUNE_JTIS, &params![now]).await?;
                 tx.execute(&schema::PRUNE_REVOKED, &params![now]).await?;
+                room.prune_deliveries(tx).await?;
                 let long_over = now.minus(crate::device::KEPT_AFTER_END);
                 tx.execute(&schema::registration::PRUNE_INITIAL, &params![now]).await?;
                 tx.execute(&schema::device::PRUNE_DEVICES, &params![long_over]).await?;

@@ -2,6 +2,7 @@
 
 mod bound;
 pub(crate) mod device;
+pub(crate) mod logout;
 mod mappers;
 pub(crate) mod registration;
 
@@ -14,8 +15,14 @@ use keyreeve_store::{Migration, Statement, joined_statements, statements};
 /// A grant is one row from the moment its code is made: redeeming the code and rotating the refresh token are each one
 /// conditional update of that row, found by its identifier, which touches no index and answers all that the new tokens
 /// need.
-pub const MIGRATIONS: &[Migration] =
-    &[FOUNDATION, mappers::MIGRATION, bound::MIGRATION, device::MIGRATION, registration::MIGRATION];
+pub const MIGRATIONS: &[Migration] = &[
+    FOUNDATION,
+    mappers::MIGRATION,
+    bound::MIGRATION,
+    device::MIGRATION,
+    registration::MIGRATION,
+    logout::MIGRATION,
+];
 
 /// Every statement of the room, for the test that prepares them all on both engines.
 pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
@@ -25,6 +32,7 @@ pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
             + bound::STATEMENTS.len()
             + device::STATEMENTS.len()
             + registration::STATEMENTS.len()
+            + logout::STATEMENTS.len()
     },
 >(&[
     STATEMENTS,
@@ -32,6 +40,7 @@ pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
     bound::STATEMENTS,
     device::STATEMENTS,
     registration::STATEMENTS,
+    logout::STATEMENTS,
 ]);
 
 const FOUNDATION: Migration = Migration {

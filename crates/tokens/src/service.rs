@@ -11,6 +11,7 @@ use crate::schema;
 use keyreeve_audit::{Event, Outcome};
 use keyreeve_base::{ClientId, GrantId, Origin, TenantId, Timestamp, World};
 use keyreeve_crypto::SecretBytes;
+use keyreeve_fetch::Fetcher;
 use keyreeve_identity::{Cause, Identity, Tenant};
 use keyreeve_store::{Cache, Store, Tx, params};
 use std::sync::Arc;
@@ -51,13 +52,20 @@ pub struct TokensOptions {
     pub token_path: String,
     /// Where people type the codes that their devices show, below an issuer, with a leading slash.
     pub device_path: String,
+    /// The guarded client for what leaves the server. Without one nothing does: nobody is told of a sign-out.
+    pub fetcher: Option<Fetcher>,
 }
 
 impl TokensOptions {
     /// The options for this address, with the token endpoint at `/oauth2/token` and the devices' page at `/device`.
     #[must_use]
     pub fn new(public_url: Url) -> Self {
-        Self { public_url, token_path: "/oauth2/token".to_owned(), device_path: "/device".to_owned() }
+        Self {
+            public_url,
+            token_path: "/oauth2/token".to_owned(),
+            device_path: "/device".to_owned(),
+            fetcher: None,
+        }
     }
 }
 
@@ -72,6 +80,7 @@ pub(crate) struct Inner {
     base_url: String,
     token_path: String,
     pub(crate) device_path: String,
+    pub(crate) fetcher: Option<Fetcher>,
     policies: Arc<Cache<TenantId, Arc<TokenPolicy>>>,
     pub(crate) keys: Arc<Cache<TenantId, Arc<KeySet>>>,
     pub(crate) clients: Arc<Cache<String, Arc<ClientRecord>>>,
@@ -102,6 +111,7 @@ impl Tokens {
             base_url,
             token_path: options.token_path.clone(),
             device_path: options.device_path.clone(),
+            fetcher: options.fetcher.clone(),
         }))
     }
 

@@ -59,6 +59,10 @@ async fn exercise(mount: &Mount, name: &str, value: &Value) {
         "code_challenge_methods_supported" => assert_eq!(texts(value), ["S256"]),
         "subject_types_supported" => assert_eq!(texts(value), ["public"]),
         "claim_types_supported" => assert_eq!(texts(value), ["normal"]),
+        "backchannel_logout_supported" | "backchannel_logout_session_supported" => {
+            // Shown by the tests of `backchannel`.
+            assert_eq!(value, &json!(true));
+        }
         "authorization_response_iss_parameter_supported" | "claims_parameter_supported" => {
             // Both are shown by the Basic OP tests `oidcc_server` and `oidcc_claims_essential`.
             assert_eq!(value, &json!(true));

@@ -159,7 +159,12 @@ on_a_server! {
         server.tokens().initial_tokens().revoke(server.id(), gone.id, &Cause::operator()).await.expect("removed");
         register(server, Some(&token), &usual()).await.refused(401, "invalid_token");
         let acme = server.tenant("acme").create().await;
-        acme.set_policy(|policy| policy.registration.initial_token = true).await;
+        open(&acme).await;
+        acme.set_policy(|policy| {
+            policy.registration.open = false;
+            policy.registration.initial_token = true;
+        })
+        .await;
         let (_, ours) = make(None, None).await;
         register(&acme, Some(&ours), &usual()).await.refused(401, "invalid_token");
     }

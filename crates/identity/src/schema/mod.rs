@@ -2,6 +2,7 @@
 
 mod bulk;
 mod directory;
+mod ended;
 mod people;
 mod recovery;
 mod search;
@@ -9,6 +10,7 @@ mod second_factor;
 
 pub(crate) use bulk::*;
 pub(crate) use directory::*;
+pub(crate) use ended::*;
 pub(crate) use people::*;
 pub(crate) use recovery::*;
 pub(crate) use search::*;
@@ -23,6 +25,7 @@ pub const MIGRATIONS: &[Migration] = &[
     recovery::MIGRATION,
     search::MIGRATION,
     second_factor::MIGRATION,
+    ended::MIGRATION,
 ];
 
 const PARTS: &[&[&Statement]] = &[
@@ -32,6 +35,7 @@ const PARTS: &[&[&Statement]] = &[
     recovery::STATEMENTS,
     search::STATEMENTS,
     second_factor::STATEMENTS,
+    ended::STATEMENTS,
 ];
 
 /// Every statement of the room, for the test that prepares them all on both engines.

@@ -523,6 +523,9 @@ impl NewCode {
             ],
         )
         .await?;
+        if self.client.settings.backchannel_logout_uri.is_some() {
+            room.note_party(tx, self.client.id, self.session.session()).await?;
+        }
         if let Some(scope) = &self.consent {
             tx.execute(
                 &schema::SET_CONSENT,

@@ -370,6 +370,9 @@ impl Tokens {
         if tx.execute(&sql::ALLOW_DEVICE, &row).await? == 0 {
             return Ok(DeviceDecision::Expired);
         }
+        if client.settings.backchannel_logout_uri.is_some() {
+            self.note_party(tx, client.id, session.session()).await?;
+        }
         let cause = Cause::user(word.user, word.origin.clone());
         if !client.settings.first_party {
             self.note_consent(tx, (tenant, word.user, client.id), &waiting.scope, &cause).await?;
