@@ -19,7 +19,7 @@ pub struct Cursor {
 pub(super) struct Order(pub(super) u8);
 
 /// The value by which the last match stood where it did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// The identifier alone orders.
     None,

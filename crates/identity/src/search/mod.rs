@@ -29,6 +29,7 @@
 
 mod compose;
 mod cursor;
+mod edges;
 mod groups;
 mod plan;
 mod roles;

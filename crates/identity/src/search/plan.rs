@@ -2,7 +2,8 @@
 //! row, and whether it may run on the thread that asks.
 
 use super::compose::{Bound, Column, Field, Index, Link, Params, Table, unfit};
-use super::cursor::{Cursor, Key, Order};
+use super::cursor::Order;
+use super::edges::{Edges, place};
 use super::test::{attribute_name, condition};
 use super::{Direction, MAX_OFFSET, MAX_PAGE, Search, Start};
 use crate::Error;
@@ -57,11 +58,20 @@ pub(super) fn page<F: Field>(search: &Search<F>, view: View) -> Result<Plan, Err
     let mut params = Params::of(view.tenant);
     let base = driver.from(table, view, &mut params)?;
     let Base { from, mut conditions, id } = base;
-    conditions.extend(rest(search, &driver, &mut params)?);
-    let tested = conditions.len() > usize::from(table.archived.is_some()).saturating_add(1);
-    if let Start::After(cursor) = &search.page {
-        conditions.push(behind(cursor, ordering, id, &mut params)?);
+    conditions.extend(live(search));
+    let mut edges = Edges::default();
+    let mut tested = false;
+    for part in search.filter.iter().flat_map(conjuncts) {
+        if !driver.answers(part) && !(driver.is_order() && edges.take(part, ordering.by)) {
+            conditions.push(condition(part, &mut params)?);
+            tested = true;
+        }
     }
+    let behind = match &search.page {
+        Start::After(cursor) => Some(place(cursor, ordering)?),
+        Start::First | Start::Offset(_) => None,
+    };
+    conditions.extend(edges.conditions(behind, ordering, id, &mut params));
     let offset = match search.page {
         Start::Offset(offset) if offset > MAX_OFFSET => {
             return Err(Error::invalid("offset", format!("is larger than {MAX_OFFSET}; page by cursors")));
@@ -91,7 +101,8 @@ pub(super) fn page<F: Field>(search: &Search<F>, view: View) -> Result<Plan, Err
         order: ordering,
         limit: usize::from(limit),
         short: offset <= u32::from(MAX_PAGE)
-            && driver.is_short(!tested, indexed && (!search.include_archived || ordering.by == By::Id)),
+            && !(search.include_archived && ordering.by != By::Id)
+            && driver.is_short(!tested, indexed, ordering.by == By::Id),
     })
 }
 
@@ -100,7 +111,12 @@ pub(super) fn count<F: Field>(search: &Search<F>, view: View) -> Result<(Stateme
     let driver = Driver::of(search, view);
     let mut params = Params::of(view.tenant);
     let Base { from, mut conditions, .. } = driver.from(F::table(), view, &mut params)?;
-    conditions.extend(rest(search, &driver, &mut params)?);
+    conditions.extend(live(search));
+    for part in search.filter.iter().flat_map(conjuncts) {
+        if !driver.answers(part) {
+            conditions.push(condition(part, &mut params)?);
+        }
+    }
     let sql = format!("SELECT COUNT(*) FROM {from} WHERE {}", conditions.join(" AND "));
     Ok((Statement::composed("identity::search::count", sql), params.done()))
 }
@@ -115,24 +131,10 @@ pub(super) fn is_everything<F>(search: &Search<F>) -> bool {
         }
 }
 
-/// What is tested of each row besides what drives the search.
-fn rest<F: Field>(
-    search: &Search<F>,
-    driver: &Driver<'_, F>,
-    params: &mut Params,
-) -> Result<Vec<String>, Error> {
-    let mut conditions = Vec::new();
-    if let Some(archived) = F::table().archived
-        && !search.include_archived
-    {
-        conditions.push(format!("r.{archived} IS NULL"));
-    }
-    for part in search.filter.iter().flat_map(conjuncts) {
-        if !driver.answers(part) {
-            conditions.push(condition(part, params)?);
-        }
-    }
-    Ok(conditions)
+/// That a row is not archived, where that matters.
+fn live<F: Field>(search: &Search<F>) -> Option<String> {
+    let archived = F::table().archived.filter(|_| !search.include_archived)?;
+    Some(format!("r.{archived} IS NULL"))
 }
 
 fn ordering<F: Field>(search: &Search<F>, driver: &Driver<'_, F>) -> Result<(Ordering, bool), Error> {
@@ -161,23 +163,6 @@ fn by<F: Field>(field: &F, descending: bool) -> Option<(Ordering, bool)> {
         }
     };
     Some((Ordering { order: Order(field.tag()), descending, by }, indexed != Index::None))
-}
-
-/// The condition that a row lies behind the cursor.
-fn behind(cursor: &Cursor, ordering: Ordering, id: &str, params: &mut Params) -> Result<String, Error> {
-    let symbol = if ordering.descending { "<" } else { ">" };
-    let key = match (ordering.by, &cursor.key) {
-        _ if (cursor.order, cursor.descending) != (ordering.order, ordering.descending) => None,
-        (By::Id, Key::None) => return Ok(format!("{id} {symbol} {}", params.bind(Bound::Uuid(cursor.id)))),
-        (By::Text(column), Key::Text(text)) => Some((column, Bound::Text(text.clone()))),
-        (By::Time(column), Key::Int(number)) => Some((column, Bound::Int(*number))),
-        _ => None,
-    };
-    let Some((column, key)) = key else {
-        return Err(Error::invalid("cursor", "belongs to another order"));
-    };
-    let (key, last) = (params.bind(key), params.bind(Bound::Uuid(cursor.id)));
-    Ok(format!("(r.{column}, r.id) {symbol} ({key}, {last})"))
 }
 
 /// What finds the rows.
@@ -223,6 +208,10 @@ impl<'f, F: Field> Driver<'f, F> {
         }
     }
 
+    const fn is_order(&self) -> bool {
+        matches!(self, Self::Order(_))
+    }
+
     /// Whether this part of the filter needs no test any more.
     fn answers(&self, part: &Filter<F>) -> bool {
         match self {
@@ -249,12 +238,12 @@ impl<'f, F: Field> Driver<'f, F> {
     }
 
     /// Whether a page costs the same whatever the tenant holds.
-    fn is_short(&self, untested: bool, indexed_order: bool) -> bool {
+    fn is_short(&self, untested: bool, indexed_order: bool, by_id: bool) -> bool {
         match self {
             Self::Order(_) => untested && indexed_order,
             Self::Set(_, ONE) => true,
             // In the order of identifiers as they are found, if nothing is sifted out.
-            Self::Set(part, _) => untested && indexed_order && !matches!(part, Filter::Or(_)),
+            Self::Set(part, _) => untested && by_id && !matches!(part, Filter::Or(_)),
             Self::Visible(_) => false,
         }
     }
@@ -357,3 +346,7 @@ fn select(column: &Column<'_>, text: &str, table: &Table, params: &mut Params) -
 fn nothing(table: &Table) -> String {
     format!("SELECT x.id AS id FROM {} x WHERE 1 = 0", table.name)
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

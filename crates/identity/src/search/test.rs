@@ -188,7 +188,7 @@ fn identifier(text: &str, test: impl FnOnce(Uuid) -> String) -> String {
 }
 
 /// Microseconds since the epoch, of a moment as RFC 3339 writes it.
-fn moment(text: &str) -> Option<i64> {
+pub(super) fn moment(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond)
 }
 
