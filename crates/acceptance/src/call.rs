@@ -127,6 +127,11 @@ impl Call {
         self.set_header("content-type", content_type)
     }
 
+    /// With a JSON document as its body.
+    pub fn json(self, document: &Value) -> Self {
+        self.body("application/json", document.to_string())
+    }
+
     /// From this address of the machine: any of `127.0.0.0/8`.
     pub fn from(mut self, address: &str) -> Self {
         self.from = Some(address.parse().expect("an address"));

@@ -23,6 +23,7 @@
 //! | [`build`] | tenants, users and clients, in calls that read like sentences |
 //! | [`call`] | one request, and its [`Answer`]; a failed expectation prints both |
 //! | [`browser`] | a person's browser: cookies, forms, the walk through the pages |
+//! | [`api`] | callers of the native API |
 //! | [`page`] | a page as a browser reads it |
 //! | [`flow`] | the authorization code flow of a client, from the request to the tokens |
 //! | [`jwt`] | verification of tokens by nothing but what the server publishes |
@@ -40,6 +41,7 @@
     reason = "a test that does not get what it needs must fail, loudly"
 )]
 
+pub mod api;
 pub mod browser;
 pub mod build;
 pub mod call;
@@ -49,6 +51,7 @@ pub mod page;
 pub mod server;
 pub mod stand_in;
 
+pub use api::Api;
 pub use browser::{Browser, Callback};
 pub use build::{Auth, PASSWORD, TestClient, TestUser};
 pub use call::{Answer, Call, Http};

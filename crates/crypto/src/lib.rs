@@ -29,7 +29,7 @@ pub mod random;
 pub mod seal;
 pub mod secret;
 pub mod sign;
-mod strict_json;
+pub mod strict_json;
 
 pub use digest::{constant_time_eq, sha256};
 pub use opaque::{OpaqueToken, TokenDigest};

@@ -10,7 +10,7 @@ const MAX_MEMBERS: usize = 256;
 
 /// Whether `json` is one object (and nothing after it) in which no object at any depth names a member twice. Depth is
 /// bounded by the parser at 128.
-pub(crate) fn is_object_without_repetition(json: &[u8]) -> bool {
+pub fn is_object_without_repetition(json: &[u8]) -> bool {
     let mut parser = serde_json::Deserializer::from_slice(json);
     json.trim_ascii_start().first() == Some(&b'{')
         && Walk.deserialize(&mut parser).is_ok()

@@ -11,6 +11,7 @@
 //! To add to it: a rule that two doors need goes into the module that names the concern, with its limit as a constant
 //! in [`limits`]. What every answer must bear goes into [`front`], where its cost is paid once; measure it there.
 
+pub mod body;
 pub mod browser;
 pub mod cookie;
 pub mod cors;

@@ -11,7 +11,9 @@ pub const MAX_PARAMS: usize = 64;
 pub const MAX_PARAM_NAME_BYTES: usize = 128;
 /// The longest parameter value, decoded, in bytes: room for a signed assertion or an ID token hint.
 pub const MAX_PARAM_VALUE_BYTES: usize = 16 * 1024;
-/// How long a client may take to send a form, once its head has been read.
+/// The longest JSON document that a door reads in one piece, in bytes.
+pub const MAX_JSON_BYTES: usize = 256 * 1024;
+/// How long a client may take to send a form or a document, once its head has been read.
 pub const FORM_READ_TIME: Duration = Duration::from_secs(10);
 /// The longest cookie value that is set or read, in bytes; browsers drop a cookie beyond 4096 with its name.
 pub const MAX_COOKIE_VALUE_BYTES: usize = 3800;

@@ -30,7 +30,11 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InputError {
     /// A JSON Pointer (RFC 6901) into the request's document.
-    pub pointer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Or the parameter of the query or the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
     /// What is wrong with it.
     pub detail: String,
 }
@@ -74,7 +78,18 @@ impl Problem {
     /// With one more wrong part of the input.
     #[must_use]
     pub fn error(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.errors.push(InputError { pointer: pointer.into(), detail: detail.into() });
+        self.errors.push(InputError {
+            pointer: Some(pointer.into()),
+            parameter: None,
+            detail: detail.into(),
+        });
+        self
+    }
+
+    /// With one more wrong parameter.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.errors.push(InputError { pointer: None, parameter: Some(name.into()), detail: detail.into() });
         self
     }
 }

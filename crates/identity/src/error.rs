@@ -26,6 +26,17 @@ pub enum Error {
         /// What is wrong with it, so that it reads on from the field's name.
         problem: String,
     },
+    /// The same request has made this before.
+    #[error("the request was made before")]
+    Repeated {
+        /// What kind of thing it made.
+        kind: &'static str,
+        /// Its identifier.
+        id: uuid::Uuid,
+    },
+    /// Another request had the same name.
+    #[error("the request's key was used for another request")]
+    KeyReused,
     /// The new password does not meet the tenant's policy.
     #[error("the password does not meet the policy: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Policy(Vec<PolicyViolation>),

@@ -51,7 +51,7 @@ pub use admission::{
 };
 pub use authority::{Authority, Standing};
 pub use bulk::Bulk;
-pub use cause::Cause;
+pub use cause::{Cause, RequestKey};
 pub use directory::Party;
 pub use error::Error;
 pub use groups::{

@@ -118,6 +118,7 @@ impl Tenants<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 let t = &made;
+                cause.claim(tx, identity.world(), ("tenant", t.id.uuid())).await?;
                 let settings = crate::write_json(&t.settings)?;
                 let inserted = tx
                     .execute(

@@ -10,6 +10,7 @@ on_both_engines! {
         let house = house(engine).await;
         house.ada().await;
         let (admitted, from) = (house.sign_in("ada", PASSWORD).await.admitted, origin("192.0.2.1"));
+        let admitted = house.identity.authority_of(&admitted).await.unwrap();
         let users = house.identity.users();
         for (name, free) in [("ADA", false), (" lovelace@EXAMPLE.org", false), ("ａｄａ", false), ("bob", true)] {
             assert_eq!(users.is_available(house.id(), name, &admitted, &from).await.unwrap(), Ok(free), "{name}");
@@ -28,6 +29,7 @@ on_both_engines! {
         let house = house_with(engine, settings).await;
         house.ada().await;
         let (admitted, users) = (house.sign_in("ada", PASSWORD).await.admitted, house.identity.users());
+        let admitted = house.identity.authority_of(&admitted).await.unwrap();
         let ask = async |address: &str| {
             users.is_available(house.id(), "bob", &admitted, &origin(address)).await.unwrap()
         };

@@ -1,6 +1,7 @@
 //! Where the doors are mounted. This is the one place that knows all of them; they never know each other.
 
 use crate::App;
+use keyreeve_api::ApiState;
 use keyreeve_http::browser::path;
 use keyreeve_http::cookie::CookieNames;
 use keyreeve_http::route::Routes;
@@ -21,7 +22,9 @@ pub fn routes(app: &App) -> Routes {
     // The standards' door has no pages of its own; the door for people lends it theirs.
     let oidc = OidcState::new(app.tokens.clone(), app.world.clone(), CookieNames::of(url), Arc::new(Pages));
     let web = WebState::new(app.tokens.clone(), app.world.clone(), url.clone());
-    keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web))
+    let api =
+        ApiState::new(app.store.clone(), app.tokens.clone(), app.world.clone(), app.config.api_rate_limit);
+    keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web)).merge(keyreeve_api::routes(api))
 }
 
 /// Where a person signs in.

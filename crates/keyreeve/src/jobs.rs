@@ -186,6 +186,7 @@ async fn prune(app: App) -> RoundResult {
         ("recovery", app.identity.recovery().prune().await?),
         ("tokens", app.tokens.prune().await?),
         ("webhook_deliveries", app.events.prune().await?),
+        ("requests", app.identity.prune_requests().await?),
     ];
     for (what, rows) in pruned {
         if rows > 0 {

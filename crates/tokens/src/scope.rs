@@ -17,56 +17,37 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 pub const ADMIN: &str = "keyreeve:admin";
 
 macro_rules! api_scopes {
-    ($($(#[$doc:meta])* $name:ident $text:literal)*) => {
-        $($(#[$doc])* pub const $name: &str = $text;)*
+    ($($name:ident $text:literal $told:literal)*) => {
+        $(#[doc = $told] pub const $name: &str = $text;)*
         /// The scopes of the native API and of SCIM, with what each opens; [`ADMIN`] first.
+        pub const API_DESCRIBED: &[(&str, &str)] = &[(ADMIN, "Everything."), $(($name, $told)),*];
+        /// The same, without.
         pub const API: &[&str] = &[ADMIN, $($name),*];
     };
 }
 
 api_scopes! {
-    /// See users.
-    USERS_READ "keyreeve:users:read"
-    /// Make, change and archive users.
-    USERS_WRITE "keyreeve:users:write"
-    /// See groups and who is in them.
-    GROUPS_READ "keyreeve:groups:read"
-    /// Make, change and remove groups and memberships.
-    GROUPS_WRITE "keyreeve:groups:write"
-    /// See roles and who holds them.
-    ROLES_READ "keyreeve:roles:read"
-    /// Make, change, remove, give and take roles.
-    ROLES_WRITE "keyreeve:roles:write"
-    /// See service accounts.
-    SERVICE_ACCOUNTS_READ "keyreeve:service_accounts:read"
-    /// Make, change and remove service accounts and their secrets.
-    SERVICE_ACCOUNTS_WRITE "keyreeve:service_accounts:write"
-    /// See OAuth clients.
-    CLIENTS_READ "keyreeve:clients:read"
-    /// Register, change and remove OAuth clients and their secrets.
-    CLIENTS_WRITE "keyreeve:clients:write"
-    /// See tenants and their settings.
-    TENANTS_READ "keyreeve:tenants:read"
-    /// Make and change tenants and their settings.
-    TENANTS_WRITE "keyreeve:tenants:write"
-    /// See sessions of users.
-    SESSIONS_READ "keyreeve:sessions:read"
-    /// End sessions of users.
-    SESSIONS_WRITE "keyreeve:sessions:write"
-    /// See signing keys, their public part.
-    KEYS_READ "keyreeve:keys:read"
-    /// Rotate signing keys.
-    KEYS_WRITE "keyreeve:keys:write"
-    /// Read the audit log.
-    AUDIT_READ "keyreeve:audit:read"
-    /// See webhooks and their deliveries.
-    WEBHOOKS_READ "keyreeve:webhooks:read"
-    /// Make, change and remove webhooks.
-    WEBHOOKS_WRITE "keyreeve:webhooks:write"
-    /// See one's own profile and sessions.
-    ME_READ "keyreeve:me:read"
-    /// Change one's own profile and password, end one's own sessions.
-    ME_WRITE "keyreeve:me:write"
+    USERS_READ "keyreeve:users:read" "See users."
+    USERS_WRITE "keyreeve:users:write" "Make, change and archive users."
+    GROUPS_READ "keyreeve:groups:read" "See groups and who is in them."
+    GROUPS_WRITE "keyreeve:groups:write" "Make, change and remove groups and memberships."
+    ROLES_READ "keyreeve:roles:read" "See roles and who holds them."
+    ROLES_WRITE "keyreeve:roles:write" "Make, change, remove, give and take roles."
+    SERVICE_ACCOUNTS_READ "keyreeve:service_accounts:read" "See service accounts."
+    SERVICE_ACCOUNTS_WRITE "keyreeve:service_accounts:write" "Make, change and remove service accounts and their secrets."
+    CLIENTS_READ "keyreeve:clients:read" "See OAuth clients."
+    CLIENTS_WRITE "keyreeve:clients:write" "Register, change and remove OAuth clients and their secrets."
+    TENANTS_READ "keyreeve:tenants:read" "See tenants and their settings."
+    TENANTS_WRITE "keyreeve:tenants:write" "Make and change tenants and their settings."
+    SESSIONS_READ "keyreeve:sessions:read" "See sessions of users."
+    SESSIONS_WRITE "keyreeve:sessions:write" "End sessions of users."
+    KEYS_READ "keyreeve:keys:read" "See signing keys, their public part."
+    KEYS_WRITE "keyreeve:keys:write" "Rotate signing keys."
+    AUDIT_READ "keyreeve:audit:read" "Read the audit log."
+    WEBHOOKS_READ "keyreeve:webhooks:read" "See webhooks and their deliveries."
+    WEBHOOKS_WRITE "keyreeve:webhooks:write" "Make, change and remove webhooks."
+    ME_READ "keyreeve:me:read" "See one's own profile and sessions."
+    ME_WRITE "keyreeve:me:write" "Change one's own profile and password, end one's own sessions."
 }
 
 /// What all scopes of this server's own interfaces begin with.

@@ -11,6 +11,7 @@
 )]
 
 mod abuse;
+mod api;
 mod backchannel;
 mod bad_input;
 mod basic_op;

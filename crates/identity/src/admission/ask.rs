@@ -1,9 +1,9 @@
 //! Counting questions whose answers tell who has an account, so that nobody asks for a whole directory (ABUSE-CASES AC-21).
 
 use super::throttle::{self, Count, Counter, Scope};
-use super::{Admission, Admitted, Refusal, Subject};
-use crate::Error;
+use super::{Admission, Refusal, Subject};
 use crate::tenants::Tenant;
+use crate::{Authority, Error};
 use keyreeve_audit::{Actor, Event, Outcome};
 use keyreeve_base::Origin;
 use keyreeve_store::Tx;
@@ -14,7 +14,7 @@ impl Admission<'_> {
         self,
         tx: &mut Tx<'_>,
         tenant: &Tenant,
-        asked_by: &Admitted,
+        asked_by: &Authority,
         (action, origin): (&'static str, &Origin),
     ) -> Result<Result<(), Refusal>, Error> {
         let (actor, kind, id) = match asked_by.subject() {

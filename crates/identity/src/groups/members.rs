@@ -5,7 +5,7 @@ use super::model::{Group, MembershipKind};
 use super::nest::{self, MAX_WALK, Nesting};
 use crate::admission::Subject;
 use crate::directory::{self, MAX_PAGE, Party, PartyKind};
-use crate::{Cause, Error, schema};
+use crate::{Cause, Error, Identity, schema};
 use keyreeve_base::{GroupId, TenantId, Timestamp};
 use keyreeve_store::{Statement, Tx, params};
 use serde_json::json;
@@ -245,6 +245,22 @@ const fn of_kind(
 async fn exists(tx: &mut Tx<'_>, tenant: TenantId, group: GroupId) -> Result<(), Error> {
     let found = tx.query_opt(&schema::GROUP_BY_ID, &params![tenant, group], Group::from_row).await?;
     found.map(drop).ok_or(Error::NotFound("group"))
+}
+
+/// Adds a user who is being made to a group.
+pub(crate) async fn join(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    (tenant, group, party): (TenantId, GroupId, Party),
+    kind: MembershipKind,
+    cause: &Cause,
+) -> Result<(), Error> {
+    exists(tx, tenant, group).await?;
+    insert(tx, (tenant, group), party, kind, identity.world().now()).await?;
+    let detail = json!({"member": party, "kind": kind});
+    let event = cause.done(tenant, "group.member.add", ("group", group.to_string()), detail);
+    keyreeve_audit::record(tx, identity.world(), &event).await?;
+    Ok(())
 }
 
 /// Adds a user or service account, which the transaction holds, to a group of the tenant.

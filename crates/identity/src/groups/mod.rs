@@ -14,6 +14,7 @@ pub use members::{Membership, Reach};
 pub use model::{Group, GroupPatch, MembershipKind, NewGroup};
 pub use revise::{GroupRevision, MemberChange};
 
+pub(crate) use members::join;
 pub(crate) use members::nest as nest_group;
 pub(crate) use model::MAX_DESCRIPTION;
 pub(crate) use nest::{MAX_WALK, Nesting, check as check_nesting};

@@ -43,6 +43,7 @@ impl Groups<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, identity.world(), ("group", made.id.uuid())).await?;
                 if parent.is_some() {
                     directory::change_shape(tx, tenant).await?;
                 }

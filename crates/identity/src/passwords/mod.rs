@@ -81,6 +81,20 @@ impl Passwords<'_> {
         origin: &Origin,
     ) -> Result<Result<(), Refusal>, Error> {
         let user = admitted.user().ok_or(Error::NotFound("user"))?;
+        self.change_own_of(user, admitted.session(), (current, new), origin).await
+    }
+
+    /// The same for a user who calls with a token, whose session `session` goes on.
+    ///
+    /// # Errors
+    /// [`Error::Policy`], [`Error::Busy`], [`Error::VersionConflict`].
+    pub async fn change_own_of(
+        self,
+        user: &User,
+        session: Option<SessionId>,
+        (current, new): (Secret, Secret),
+        origin: &Origin,
+    ) -> Result<Result<(), Refusal>, Error> {
         let (tenant, id) = (user.tenant_id, user.id);
         let identifier = user.profile.identifiers()?;
         let attempt = PasswordAttempt {
@@ -103,7 +117,7 @@ impl Passwords<'_> {
             replaces: proof.password_version(),
             history: policy.history,
             must_change: false,
-            except: admitted.session(),
+            except: session,
         };
         let (identity, cause) = (self.0.clone(), Cause::user(id, origin.clone()));
         self.0

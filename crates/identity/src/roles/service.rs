@@ -36,6 +36,7 @@ impl Roles<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, identity.world(), ("role", made.id.uuid())).await?;
                 if !insert(tx, &made).await? {
                     return Err(Error::Taken("name"));
                 }

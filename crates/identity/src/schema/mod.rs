@@ -5,6 +5,7 @@ mod directory;
 mod ended;
 mod people;
 mod recovery;
+mod requests;
 mod search;
 mod second_factor;
 
@@ -13,6 +14,7 @@ pub(crate) use directory::*;
 pub(crate) use ended::*;
 pub(crate) use people::*;
 pub(crate) use recovery::*;
+pub(crate) use requests::*;
 pub(crate) use search::*;
 pub(crate) use second_factor::*;
 
@@ -26,6 +28,7 @@ pub const MIGRATIONS: &[Migration] = &[
     search::MIGRATION,
     second_factor::MIGRATION,
     ended::MIGRATION,
+    requests::MIGRATION,
 ];
 
 const PARTS: &[&[&Statement]] = &[
@@ -33,6 +36,7 @@ const PARTS: &[&[&Statement]] = &[
     directory::STATEMENTS,
     bulk::STATEMENTS,
     recovery::STATEMENTS,
+    requests::STATEMENTS,
     search::STATEMENTS,
     second_factor::STATEMENTS,
     ended::STATEMENTS,

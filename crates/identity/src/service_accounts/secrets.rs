@@ -124,6 +124,7 @@ impl ServiceAccounts<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, identity.world(), ("service_account_secret", made.id)).await?;
                 hold(tx, tenant, id).await?;
                 tx.execute(&schema::DROP_EXPIRED_SECRETS, &params![id, now]).await?;
                 if stored(tx, id).await?.len() >= MAX_SECRETS {

@@ -45,6 +45,7 @@ impl ServiceAccounts<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, identity.world(), ("service_account", made.id.uuid())).await?;
                 if let Some(owner) = made.owner {
                     directory::hold_party(tx, tenant, owner).await?;
                 }

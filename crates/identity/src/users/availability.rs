@@ -2,8 +2,8 @@
 
 use super::fields;
 use super::service::Users;
-use crate::admission::{Admitted, Refusal};
-use crate::{Error, schema};
+use crate::admission::Refusal;
+use crate::{Authority, Error, schema};
 use keyreeve_base::{Origin, TenantId};
 use keyreeve_store::{Tx, params};
 
@@ -20,7 +20,7 @@ impl Users<'_> {
         self,
         tenant: TenantId,
         identifier: &str,
-        asked_by: &Admitted,
+        asked_by: &Authority,
         origin: &Origin,
     ) -> Result<Result<bool, Refusal>, Error> {
         if asked_by.tenant() != tenant {

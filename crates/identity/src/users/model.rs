@@ -2,7 +2,8 @@
 
 use super::{fields, keys};
 use crate::Error;
-use keyreeve_base::{CanonicalName, TenantId, Timestamp, UserId};
+use crate::groups::MembershipKind;
+use keyreeve_base::{CanonicalName, GroupId, TenantId, Timestamp, UserId};
 use keyreeve_crypto::Secret;
 use keyreeve_store::Row;
 use std::collections::BTreeMap;
@@ -191,6 +192,8 @@ pub struct NewUser {
     pub must_change_password: bool,
     /// Whether they administer the tenant from the start (see [`crate::TENANT_ADMIN`]).
     pub tenant_administrator: bool,
+    /// The group that they are in from the start.
+    pub group: Option<(GroupId, MembershipKind)>,
 }
 
 impl Default for NewUser {
@@ -201,6 +204,7 @@ impl Default for NewUser {
             enabled: true,
             must_change_password: false,
             tenant_administrator: false,
+            group: None,
         }
     }
 }

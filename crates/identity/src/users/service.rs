@@ -5,6 +5,7 @@ use super::attributes;
 use super::keys::{self, Keys};
 use super::model::{Credential, Identifier, NewUser, ProfilePatch, User};
 use crate::directory::{self, Party};
+use crate::groups;
 use crate::passwords::credential;
 use crate::roles;
 use crate::{Cause, Error, Identity, recovery, schema, second_factor, sessions};
@@ -72,7 +73,7 @@ impl Users<'_> {
     /// Makes a user.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for the tenant; [`Error::Invalid`] for a field; [`Error::Taken`] for `username` or `email`, be it as
+    /// [`Error::NotFound`] for the tenant or the group; [`Error::Invalid`] for a field; [`Error::Taken`] for `username` or `email`, be it as
     /// the other kind of name, or by a request that runs at this moment; [`Error::Policy`]; [`Error::Busy`].
     pub async fn create(self, tenant: TenantId, new: NewUser, cause: &Cause) -> Result<Arc<User>, Error> {
         let settings = &self.0.tenants().get(tenant).await?.settings;
@@ -110,6 +111,7 @@ impl Users<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, identity.world(), ("user", made.id.uuid())).await?;
                 insert_all(tx, &[&prepared]).await?;
                 if let Some(hash) = &hash {
                     credential::first(tx, made.id, hash, made.created_at).await?;
@@ -120,6 +122,9 @@ impl Users<'_> {
                 });
                 let event = cause.done(tenant, "user.create", ("user", made.id.to_string()), detail);
                 keyreeve_audit::record(tx, identity.world(), &event).await?;
+                if let Some((group, kind)) = new.group {
+                    groups::join(tx, &identity, (tenant, group, Party::User(made.id)), kind, &cause).await?;
+                }
                 if new.tenant_administrator {
                     let whom = (tenant, Party::User(made.id));
                     roles::make_administrator(tx, &identity, whom, &cause).await?;

@@ -52,7 +52,10 @@ impl From<IdentityError> for Failure {
         let text = chain(&error);
         let exit = match error {
             IdentityError::NotFound(_) => Exit::NotFound,
-            IdentityError::Taken(_) | IdentityError::VersionConflict => Exit::Conflict,
+            IdentityError::Taken(_)
+            | IdentityError::VersionConflict
+            | IdentityError::Repeated { .. }
+            | IdentityError::KeyReused => Exit::Conflict,
             IdentityError::Invalid { .. } | IdentityError::Policy(_) => Exit::Refused,
             IdentityError::Busy { .. } | IdentityError::MasterKey { .. } => Exit::Unavailable,
             IdentityError::Seal(_) | IdentityError::Hash(_) => Exit::Failed,

@@ -168,6 +168,8 @@ pub struct Config {
     pub database_url: Option<Secret>,
     /// Connections to the database, for each node.
     pub database_connections: Option<usize>,
+    /// Requests a minute that each caller of the API may make at this node; 0 for any number.
+    pub api_rate_limit: u32,
     master_key_file: Option<PathBuf>,
     master_key: Option<Secret>,
     master_key_command: Option<String>,
@@ -220,6 +222,7 @@ impl Default for Config {
             allow_insecure_public_url: false,
             database_url: None,
             database_connections: None,
+            api_rate_limit: 6_000,
             master_key_file: None,
             master_key: None,
             master_key_command: None,

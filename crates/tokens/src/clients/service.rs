@@ -114,6 +114,7 @@ impl Clients<'_> {
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, &room.0.world, ("client", made.id.uuid())).await?;
                 insert_client(tx, &room, &made, digest.as_ref(), (&cause, "client.create")).await
             })
             .await?;
@@ -284,13 +285,14 @@ impl Clients<'_> {
         }
         let secret = OpaqueToken::generate_with_prefix(&self.0.0.world, SECRET_PREFIX);
         let digest = secret.digest();
-        let until = self.0.now().plus(overlap);
+        let (id, until) = (self.0.0.world.new_uuid(), self.0.now().plus(overlap));
         let (room, cause, client) = (self.0.clone(), cause.clone(), client.clone());
         let info = self
             .0
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, &room.0.world, ("client_secret", id)).await?;
                 tx.execute(&schema::PRUNE_SECRETS, &params![client.id, room.now()]).await?;
                 let others = tx.query(&schema::SECRETS, &params![client.id], secret_from_row).await?;
                 if others.len() >= MAX_SECRETS {
@@ -299,7 +301,7 @@ impl Clients<'_> {
                         format!("are {MAX_SECRETS} already; revoke one first"),
                     ));
                 }
-                let info = insert_secret(tx, &room, client.id, &digest).await?;
+                let info = insert_secret_of(tx, &room, (client.id, id), &digest).await?;
                 tx.execute(&schema::EXPIRE_SECRETS, &params![client.id, info.id, until]).await?;
                 announce_secret(tx, &room, &cause, &client, "client.secret.create", info.id).await?;
                 Ok(info)
@@ -379,7 +381,16 @@ pub(crate) async fn insert_secret(
     client: ClientId,
     digest: &TokenDigest,
 ) -> Result<SecretInfo, keyreeve_store::Error> {
-    let info = SecretInfo { id: room.0.world.new_uuid(), created_at: room.now(), expires_at: None };
+    insert_secret_of(tx, room, (client, room.0.world.new_uuid()), digest).await
+}
+
+async fn insert_secret_of(
+    tx: &mut Tx<'_>,
+    room: &Tokens,
+    (client, id): (ClientId, Uuid),
+    digest: &TokenDigest,
+) -> Result<SecretInfo, keyreeve_store::Error> {
+    let info = SecretInfo { id, created_at: room.now(), expires_at: None };
     let expires_at: Option<Timestamp> = None;
     tx.execute(
         &schema::INSERT_SECRET,

@@ -97,6 +97,9 @@ fn credentials(_: &Stage) -> Sent {
     vec![("username", "ada".to_owned()), ("password", keyreeve_acceptance::PASSWORD.to_owned())]
 }
 
+/// What an operation of the native API answers whoever has no token, one without its scope, and one of another tenant.
+pub const API_CASE: Case = case("", "", nothing, [Status(401), Status(403), Status(401)]);
+
 pub const CASES: &[Case] = &[
     // ── operations ──
     case("healthz", "GET", nothing, [Says(200, "ok"), Says(200, "ok"), Says(200, "ok")]),
@@ -106,6 +109,7 @@ pub const CASES: &[Case] = &[
     // ── documents ──
     case("openid_configuration", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("oauth_metadata", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case("openapi", "GET", nothing, [Says(200, "3.1.0"), Says(200, "3.1.0"), Says(200, "3.1.0")]),
     case("jwks", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("asset", "GET", nothing, [Status(200), Status(200), Status(200)]),
     // ── the front channel: somebody else's request is of no use in another browser ──

@@ -1,0 +1,3 @@
+//! The native API: what its operations do, over HTTP.
+
+mod users;

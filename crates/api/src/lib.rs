@@ -1,0 +1,181 @@
+//! The native REST API, below `/api/v1` and `/t/{tenant}/api/v1`.
+//!
+//! | module | what |
+//! |---|---|
+//! | `operation` | one value for each operation: its route, scope, authority, parameters, documents, answers |
+//! | `call` | what is done before every handler: caller, rate, scope, parameters, body |
+//! | `policy` | the questions that operations ask of the caller's authority, answered in one place |
+//! | `refused`, `reply` | every answer: problem documents (RFC 9457), and what was asked for |
+//! | `body`, `paging`, `when`, `limit` | strict JSON and merge patches, pages, moments, how often one may call |
+//! | `openapi`, `reference` | the OpenAPI 3.1 document, and the page that shows it to people |
+//! | `resources` | a file for each resource: its table, its documents, its handlers |
+//!
+//! What it is not: it holds no rule. A handler reads documents, makes one call of a room, and renders what came of it.
+//!
+//! # To add a resource
+//!
+//! 1. A file in `resources/` with a `table()` of operations, and its line in `resources::table`:
+//!
+//! ```ignore
+//! Table::new("Widgets").add(
+//!     Operation::patch("/api/v1/widgets/{id}", "update_widget")
+//!         .says("Change a widget", "A JSON merge patch.")     // a line, and what is worth knowing besides
+//!         .needs(scope::WIDGETS_WRITE, Asks::Tenant)          // the scope, and the question of authority
+//!         .takes::<WidgetPatchDoc>()                          // the body; absent: none is read
+//!         .answers::<WidgetDoc>("The widget as it is now.")   // or .pages, .creates; absent: 204
+//!         .versioned()                                        // ETag, If-Match and If-None-Match
+//!         .conflicts(),                                       // 409
+//!     update,
+//! )
+//! ```
+//!
+//! 2. Documents: structs that derive `ToSchema` (`#[schema(as = Widget)]` names them, doc comments describe them) and
+//!    `Serialize` or `Deserialize`, the latter with `deny_unknown_fields`. In a patch an optional field is a
+//!    [`keyreeve_identity::Patch`] with `#[serde(default)]` and `#[schema(value_type = Option<T>)]`. Moments are `when::When`.
+//! 3. Handlers: `async fn update(call: Call) -> Result<Reply, Refused>`. `call.id("id")?` is a part of the path, `call.body()?`
+//!    the document, `call.paging()?` the page that is asked for, `call.if_match()?` the version, `call.cause().await?` who
+//!    causes the change. Errors of rooms become answers by `?`.
+//! 4. Authority: a question of the tenant is asked before the handler. One of a target is asked by the function of `policy`
+//!    that finds the target (`call.user()`, `call.group()`), so that a handler cannot have the one without the other; a
+//!    new kind of target gets a variant of `Asks` and such a function. What the caller may not see is
+//!    [`Refused::not_found`](refused::Refused), what it sees and may not change is `not_allowed`.
+//! 5. What makes something: the room calls `cause.claim(tx, world, (kind, id))` first in its transaction, and the
+//!    handler reads the result through `call::Made`, which knows a repeated request. A secret is shown when it is made, not
+//!    when the request is repeated.
+//! 6. `docs/openapi.json` is written anew with `KEYREEVE_WRITE=1 cargo nextest run -p keyreeve-api`; the acceptance tests have
+//!    a policy table with a line for each operation, written the same way.
+
+mod body;
+mod call;
+mod limit;
+mod openapi;
+mod operation;
+mod paging;
+mod policy;
+mod refused;
+mod reply;
+mod resources;
+mod state;
+mod when;
+
+pub use state::ApiState;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use keyreeve_http::route::{Guard, Routes, TenantName};
+
+/// Where the OpenAPI document is.
+pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
+
+/// The route table of this door.
+#[must_use]
+pub fn routes(state: ApiState) -> Routes {
+    let table = resources::table();
+    let document = Bytes::from(openapi());
+    let read = move |State(state): State<ApiState>, name: TenantName| {
+        let document = document.clone();
+        async move {
+            let json = HeaderValue::from_static("application/json");
+            public(&state, &name, ([(header::CONTENT_TYPE, json)], document)).await
+        }
+    };
+    table.routes.get(OPENAPI_PATH, Guard::Public, "openapi", read).tenanted().with_state(state)
+}
+
+/// Answers what everyone may read, where there is such a tenant.
+async fn public(state: &ApiState, name: &TenantName, answer: impl IntoResponse) -> Response {
+    match state.tenant(name).await {
+        Ok(_) => answer.into_response(),
+        Err(refused) => refused.answer(None),
+    }
+}
+
+/// The OpenAPI document, as text.
+#[must_use]
+pub fn openapi() -> String {
+    let document = openapi::document(&resources::table().operations);
+    // Values that were made of texts and numbers always print.
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Compares a committed file with what it is made from; with `KEYREEVE_WRITE` it is written.
+    #[track_caller]
+    fn committed(path: &str, made: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+        if std::env::var_os("KEYREEVE_WRITE").is_some() {
+            std::fs::write(&path, made).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == made, "{} is not up to date: KEYREEVE_WRITE=1 writes it", path.display());
+    }
+
+    #[test]
+    fn the_committed_document_is_the_one_that_is_served() {
+        committed("docs/openapi.json", &openapi());
+    }
+
+    #[test]
+    fn the_document_has_every_operation_whole() {
+        let table = resources::table();
+        let document = openapi::document(&table.operations);
+        let mut described = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                described += 1;
+                let known = table
+                    .routes
+                    .specs()
+                    .iter()
+                    .any(|spec| spec.path == *path && spec.method.as_str().eq_ignore_ascii_case(method));
+                assert!(known, "{method} {path} has no route");
+                for member in ["summary", "operationId", "description"] {
+                    assert!(
+                        operation[member].as_str().is_some_and(|text| !text.is_empty()),
+                        "{method} {path}: {member}"
+                    );
+                }
+                let scope = operation["security"][0]["oauth2"][0].as_str().unwrap();
+                let scopes = &document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+                    ["scopes"];
+                assert!(scopes[scope].is_string(), "{method} {path}: {scope}");
+                for status in ["400", "401", "403", "404", "429"] {
+                    assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
+                }
+                if operation["requestBody"].is_object() {
+                    for status in ["413", "415", "422"] {
+                        assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
+                    }
+                }
+            }
+        }
+        assert_eq!(described, table.routes.specs().len());
+    }
+
+    #[test]
+    fn every_reference_of_the_document_leads_somewhere() {
+        fn walk(document: &serde_json::Value, part: &serde_json::Value) {
+            match part {
+                serde_json::Value::Object(members) => {
+                    for (name, value) in members {
+                        if let (true, Some(target)) = (name == "$ref", value.as_str()) {
+                            let pointer = target.strip_prefix('#').unwrap();
+                            assert!(document.pointer(pointer).is_some(), "{target}");
+                        }
+                        walk(document, value);
+                    }
+                }
+                serde_json::Value::Array(items) => items.iter().for_each(|item| walk(document, item)),
+                _ => {}
+            }
+        }
+        let document = openapi::document(&resources::table().operations);
+        walk(&document, &document);
+    }
+}

@@ -1,0 +1,51 @@
+//! What every handler of this door needs.
+
+use crate::limit::Limiter;
+use crate::refused::Refused;
+use keyreeve_base::World;
+use keyreeve_http::route::TenantName;
+use keyreeve_identity::{Identity, Tenant};
+use keyreeve_store::Store;
+use keyreeve_tokens::Tokens;
+use std::sync::Arc;
+
+/// The state of this door's handlers. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    tokens: Tokens,
+    limiter: Limiter,
+}
+
+impl ApiState {
+    /// The door to these rooms. Each caller is answered `requests_per_minute` times a minute; 0 stands for any number.
+    #[must_use]
+    pub fn new(store: Store, tokens: Tokens, world: World, requests_per_minute: u32) -> Self {
+        Self(Arc::new(Inner { store, tokens, limiter: Limiter::new(world, requests_per_minute) }))
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        self.0.tokens.identity()
+    }
+
+    /// The store, for the audit log, which is read by whoever may read it.
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.0.limiter
+    }
+
+    /// The tenant that the path names. One that does not exist and one that is disabled are both simply not there.
+    pub(crate) async fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>, Refused> {
+        let found = self.identity().tenants().at_path(name.0.as_deref()).await?;
+        found.ok_or_else(|| Refused::not_found("tenant"))
+    }
+}
