@@ -6,6 +6,7 @@
 //! | [`lines`] | cutting a stream of bytes into lines, within bounds |
 //! | [`import`] | lines in, a result for each out: batches, trials, resumption |
 //! | [`export`] | everything out again, of one snapshot |
+//! | [`keycloak`], [`ldif`] | what other systems export, turned into our records |
 //!
 //! An import is a row in `import_run`. Each batch of lines is one transaction, which also notes how far the import has
 //! come and a digest of all that was read so far. Whoever is stopped, and be it by the loss of power, says the import's
@@ -17,10 +18,13 @@
 //! How to add to it. A new kind of record is a variant of [`record::Record`], its reading in `import/item.rs`, and a page
 //! of it in `export`. A new format to import from is a module that turns its bytes into records; it needs no database.
 
+pub mod convert;
 mod error;
 pub mod export;
 
 pub mod import;
+pub mod keycloak;
+pub mod ldif;
 pub mod lines;
 pub mod record;
 mod schema;
