@@ -5,14 +5,15 @@
 
 use crate::record::{
     ClientRecord, GroupRecord, MembershipRecord, Moment, PartyName, Record, RoleHolderRecord, RoleRecord,
-    SecretRecord, UserRecord, Word, set,
+    SecretRecord, TotpRecord, UserRecord, Word, set,
 };
 use crate::{Error, Right, Transfer};
 use keyreeve_audit::{Event, Outcome};
 use keyreeve_base::{ClientId, GroupId, RoleId, TenantId};
 use keyreeve_crypto::base64url;
 use keyreeve_identity::bulk::{HashedUser, NamedMember, NamedParty};
-use keyreeve_identity::{Cause, Group, Party, Role};
+use keyreeve_identity::second_factor::ImportedTotp;
+use keyreeve_identity::{Cause, Group, Party, Role, Sealer};
 use keyreeve_store::{Outlet, Tx};
 use keyreeve_tokens::Client;
 use keyreeve_tokens::clients::SecretRow;
@@ -83,7 +84,7 @@ impl std::str::FromStr for Kind {
 pub struct What {
     /// Records of these kinds.
     pub kinds: BTreeSet<Kind>,
-    /// With the hashes of passwords and the digests of clients' secrets.
+    /// With the hashes of passwords, the second factors, and the digests of clients' secrets.
     pub with_hashes: bool,
 }
 
@@ -140,12 +141,21 @@ impl Transfer {
         }
         self.0.identity.tenants().get(tenant).await?;
         self.record_export(tenant, &what, cause).await?;
+        let sealer = match what.with_hashes {
+            true => Some(self.0.identity.tenants().sealer(tenant).await?),
+            false => None,
+        };
         let (outlet, pieces) = Outlet::new(WAITING);
         let (room, store) = (self.clone(), self.0.store.clone());
         let scan = tokio::spawn(async move {
             let read = async move |tx: &mut Tx<'_>| {
                 outlet.open()?;
-                let mut writer = Writer { outlet: &outlet, piece: Vec::with_capacity(PIECE), records: 0 };
+                let mut writer = Writer {
+                    outlet: &outlet,
+                    sealer: sealer.as_deref(),
+                    piece: Vec::with_capacity(PIECE),
+                    records: 0,
+                };
                 room.write_all(tx, tenant, &what, &mut writer).await?;
                 writer.hand_on(tx).await?;
                 Ok::<_, Error>(writer.records)
@@ -213,7 +223,7 @@ impl Transfer {
     ) -> Result<(), Error> {
         let mut after = Uuid::nil();
         while what.kinds.contains(&Kind::User) {
-            let page = self.0.identity.bulk().user_page(tx, tenant, (after, PAGE), what.with_hashes).await?;
+            let page = self.0.identity.bulk().user_page(tx, tenant, (after, PAGE), writer.sealer).await?;
             let Some(last) = page.last() else { break };
             after = last.user.id.uuid();
             for user in page {
@@ -358,6 +368,8 @@ impl Transfer {
 /// Lines on their way out.
 struct Writer<'o> {
     outlet: &'o Outlet<Vec<u8>>,
+    /// What opens second factors, where they are to be told.
+    sealer: Option<&'o Sealer>,
     piece: Vec<u8>,
     records: u64,
 }
@@ -379,7 +391,7 @@ impl Writer<'_> {
     }
 }
 
-fn user_record(HashedUser { user, hash }: HashedUser) -> Record {
+fn user_record(HashedUser { user, hash, totp }: HashedUser) -> Record {
     let profile = user.profile;
     Record::User(Box::new(UserRecord {
         kind_word: Word,
@@ -398,10 +410,21 @@ fn user_record(HashedUser { user, hash }: HashedUser) -> Record {
         locked: Some(user.locked),
         must_change_password: Some(user.must_change_password),
         password_hash: hash,
-        totp: Vec::new(),
+        totp: totp.iter().map(totp_record).collect(),
         created_at: Some(Moment(user.created_at)),
         updated_at: Some(Moment(user.updated_at)),
     }))
+}
+
+fn totp_record(device: &ImportedTotp) -> TotpRecord {
+    let alphabet = base32::Alphabet::Rfc4648 { padding: false };
+    TotpRecord {
+        secret: base32::encode(alphabet, device.secret.expose()),
+        algorithm: device.parameters.algorithm.text().to_owned(),
+        digits: device.parameters.digits,
+        period: device.parameters.period_s.into(),
+        label: Some(device.name.clone()),
+    }
 }
 
 fn group_record(group: Group) -> Record {

@@ -223,6 +223,17 @@ pub enum PartyName {
     ServiceAccountId(ServiceAccountId),
 }
 
+impl PartyName {
+    fn shown(&self) -> String {
+        match self {
+            Self::User(name) | Self::Group(name) | Self::ServiceAccount(name) => name.clone(),
+            Self::UserId(id) => id.to_string(),
+            Self::GroupId(id) => id.to_string(),
+            Self::ServiceAccountId(id) => id.to_string(),
+        }
+    }
+}
+
 /// A member of a group.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -350,6 +361,24 @@ impl Record {
             Self::RoleHolder(_) => "role_holder",
             Self::Client(_) => "client",
         }
+    }
+
+    /// What a report calls it: its kind and a name.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let set = |patch: &Patch<String>| match patch {
+            Patch::Set(text) => Some(text.clone()),
+            Patch::Keep | Patch::Clear => None,
+        };
+        let name = match self {
+            Self::User(user) => set(&user.username).or_else(|| set(&user.email)),
+            Self::Group(group) => group.name.clone(),
+            Self::Membership(of) => of.group.clone().map(|group| format!("{group}: {}", of.member.shown())),
+            Self::Role(role) => role.name.clone(),
+            Self::RoleHolder(of) => of.role.clone().map(|role| format!("{role}: {}", of.holder.shown())),
+            Self::Client(client) => Some(client.client_id.clone()),
+        };
+        name.map_or_else(|| self.kind().to_owned(), |name| format!("{} {name}", self.kind()))
     }
 
     /// Appends the record as one line, with its end.

@@ -38,6 +38,9 @@ fn directory() -> impl Strategy<Value = String> {
         let count = users.len();
         for (number, (name, [enabled, locked, hash, mail, must], attributes)) in users.into_iter().enumerate() {
             let mut user = json!({"type":"user","username":format!("u{number}"),"display_name":name,"enabled":enabled,"locked":locked,"must_change_password":must,"attributes":attributes});
+            if must {
+                user["totp"] = json!([{"secret":"GEZDGNBVGY3TQOJQ","digits":8,"label":"phone"}]);
+            }
             if hash {
                 user["password_hash"] = json!(SSHA);
             }

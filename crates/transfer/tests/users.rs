@@ -121,10 +121,25 @@ not json
     async fn a_user_with_a_second_factor_is_not_weakened_unasked(engine: Engine) {
         let house = house(engine).await;
         let line = r#"{"type":"user","username":"ada","totp":[{"secret":"GEZDGNBVGY3TQOJQ"}]}"#;
-        let words = house.words(create(), line).await;
-        assert!(words[0].starts_with("failed /totp"), "{words:?}");
+        assert_eq!(house.words(create(), line).await, ["created"]);
+        let ada = house.user("ada").await;
+        let of = async || house.identity.second_factors().of(house.tenant, ada.id).await.unwrap().devices.len();
+        assert_eq!(of().await, 1);
+        // Who has one keeps it.
+        assert_eq!(house.words(upsert(), line).await, ["unchanged"]);
+        house.words(create(), r#"{"type":"user","username":"bob"}"#).await;
+        let bobs = line.replace("ada", "bob");
+        assert_eq!(house.words(dry(upsert()), &bobs).await, ["updated"]);
+        assert_eq!(house.words(upsert(), &bobs).await, ["updated"]);
+        assert_eq!((of().await, house.words(upsert(), &bobs).await), (1, vec!["unchanged".to_owned()]));
+        // One that cannot be kept fails its user, unless it may be left out.
+        let bad = r#"{"type":"user","username":"eve","totp":[{"secret":"GEZDGNBVGY3TQOJQ","digits":12}]}"#;
+        assert_eq!(house.words(create(), bad).await, ["failed /totp/0/digits must be 6, 7 or 8"]);
         let begin = keyreeve_transfer::Begin { drop_totp: true, ..create() };
-        assert_eq!(house.words(begin, line).await, ["created"]);
+        assert_eq!(house.words(begin, bad).await, ["created"]);
+        let whole = keyreeve_transfer::What { with_hashes: true, ..keyreeve_transfer::What::default() };
+        assert_eq!(house.export(whole).await.matches(r#""totp":[{"secret":"GEZDGNBVGY3TQOJQ","algorithm":"SHA1","digits":6,"period":30"#).count(), 2);
+        assert!(!house.export(keyreeve_transfer::What::default()).await.contains("totp"));
     }
 }
 

@@ -4,9 +4,12 @@ use super::Bulk;
 use crate::directory::{Party, PartyKind};
 use crate::groups::{Group, MembershipKind};
 use crate::roles::Role;
+use crate::sealing::Sealer;
+use crate::second_factor::{self, ImportedTotp};
 use crate::{Error, User, schema};
 use keyreeve_base::{GroupId, RoleId, TenantId, Timestamp, UserId};
 use keyreeve_store::{Row, Tx, params};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A user, and the hash of the password where one was asked for and there is one.
@@ -15,6 +18,8 @@ pub struct HashedUser {
     pub user: User,
     /// The hash.
     pub hash: Option<String>,
+    /// The second factors in use, where hashes were asked for.
+    pub totp: Vec<ImportedTotp>,
 }
 
 /// A party with the name by which an import finds it.
@@ -47,8 +52,8 @@ pub struct NamedHolding {
 }
 
 impl Bulk<'_> {
-    /// A page of the tenant's users who are not archived, those after `after`, with the hashes of their passwords if
-    /// these are asked for.
+    /// A page of the tenant's users who are not archived, those after `after`; with the hashes of their passwords
+    /// and their second factors where the tenant's sealer is given, by which these open.
     ///
     /// # Errors
     /// Those of the store.
@@ -57,17 +62,44 @@ impl Bulk<'_> {
         tx: &mut Tx<'_>,
         tenant: TenantId,
         (after, limit): (Uuid, i64),
-        with_hashes: bool,
+        sealer: Option<&Sealer>,
     ) -> Result<Vec<HashedUser>, Error> {
         let after = UserId::from_uuid(after);
         let users = tx.query(&schema::USER_PAGE, &params![tenant, after, limit], User::from_row).await?;
-        let mut hashes = Vec::new();
-        if with_hashes {
+        let (mut hashes, mut factors) = (Vec::new(), BTreeMap::new());
+        if let (Some(sealer), Some(first), Some(last)) = (sealer, users.first(), users.last()) {
+            factors = self.factors(tx, tenant, (first.id, last.id), sealer).await?;
             let rows: Vec<_> = users.iter().map(|user| params![tenant, user.id]).collect();
             hashes = tx.query_each(&schema::PASSWORD_OF, &rows, |row| row.get::<String>(0)).await?;
         }
         let hashes = hashes.into_iter().chain(std::iter::repeat_with(|| None));
-        Ok(users.into_iter().zip(hashes).map(|(user, hash)| HashedUser { user, hash }).collect())
+        let mut whole = |(user, hash): (User, _)| {
+            let totp = factors.remove(&user.id).unwrap_or_default();
+            HashedUser { user, hash, totp }
+        };
+        Ok(users.into_iter().zip(hashes).map(&mut whole).collect())
+    }
+
+    /// The second factors in use of the users between two.
+    async fn factors(
+        self,
+        tx: &mut Tx<'_>,
+        tenant: TenantId,
+        (first, last): (UserId, UserId),
+        sealer: &Sealer,
+    ) -> Result<BTreeMap<UserId, Vec<ImportedTotp>>, Error> {
+        let between = params![tenant, first, last];
+        let stored = tx
+            .query(&schema::TOTP_BETWEEN, &between, |row| {
+                Ok((row.get::<UserId>(9)?, second_factor::Stored::from_row(row)?))
+            })
+            .await?;
+        let mut factors: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (user, stored) in stored {
+            let open = self.0.second_factors().open(sealer, user, stored)?;
+            factors.entry(user).or_default().push(open);
+        }
+        Ok(factors)
     }
 
     /// A page of the tenant's groups.

@@ -31,9 +31,10 @@ pub use roles::{HolderRow, RoleRef, RoleRow};
 pub use seen::{Seen, SeenKey};
 pub use users::{CheckedUser, UserRow};
 
-use crate::{Cause, Error, Identity};
+use crate::{Cause, Error, Identity, Sealer};
 use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_store::Tx;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The use cases of bulk changes.
@@ -51,7 +52,7 @@ pub enum Mode {
 }
 
 /// How rows are to be applied.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct How {
     /// The tenant.
     pub tenant: TenantId,
@@ -62,6 +63,7 @@ pub struct How {
     /// Who, and from where.
     pub cause: Cause,
     limits: Limits,
+    sealer: Arc<Sealer>,
 }
 
 /// What the tenant's settings say about it.
@@ -139,7 +141,8 @@ impl Bulk<'_> {
             max_depth: found.settings.directory.max_depth,
             password_history: found.settings.password.history,
         };
-        Ok(How { tenant, mode, trial, cause: cause.clone(), limits })
+        let sealer = self.0.tenants().sealer(tenant).await?;
+        Ok(How { tenant, mode, trial, cause: cause.clone(), limits, sealer })
     }
 
     fn now(self) -> Timestamp {

@@ -2,6 +2,7 @@
 
 use super::{Bulk, Fate, How, Mode, Outcome, Problem, Seen, SeenKey, moment, problem};
 use crate::passwords::credential;
+use crate::second_factor::{self, ImportedTotp, PreparedTotp};
 use crate::users::{self, Identifier, Prepared, TOPIC};
 use crate::{Error, Patch, Profile, ProfilePatch, User, schema, sessions};
 use keyreeve_base::{CanonicalName, TenantId, Timestamp, UserId};
@@ -29,6 +30,8 @@ pub struct UserRow {
     pub locked: Option<bool>,
     /// Whether the next sign-in must choose a new password.
     pub must_change_password: Option<bool>,
+    /// Second factors. A user who has one keeps it, and gets none of these.
+    pub totp: Vec<ImportedTotp>,
     /// When a new account was made, wherever that was.
     pub created_at: Option<Timestamp>,
     /// When it was last changed there.
@@ -42,6 +45,8 @@ pub struct CheckedUser {
     names: Vec<Identifier>,
     /// What is written if the user is new; else why there can be no such new user.
     new: Result<Prepared, Problem>,
+    /// The second factors, sealed for the new user.
+    totp: Vec<PreparedTotp>,
 }
 
 impl CheckedUser {
@@ -75,7 +80,7 @@ impl Bulk<'_> {
     ///
     /// # Errors
     /// What is wrong with it in any case.
-    pub fn check_user(self, tenant: TenantId, row: UserRow) -> Result<CheckedUser, Vec<Problem>> {
+    pub fn check_user(self, how: &How, row: UserRow) -> Result<CheckedUser, Vec<Problem>> {
         let mut problems = Vec::new();
         if row.password_hash.as_deref().is_some_and(|hash| imported::recognise(hash).is_none()) {
             problems
@@ -99,16 +104,29 @@ impl Bulk<'_> {
                 Vec::new()
             }
         };
-        let new = match self.prepare(tenant, &row) {
+        let new = match self.prepare(how.tenant, &row) {
             Ok(new) => Ok(new),
             Err(error) => Err(problem(error).unwrap_or_else(|error| Problem::new("", error.to_string()))),
         };
+        let mut totp = Vec::with_capacity(row.totp.len());
+        for (place, device) in row.totp.iter().enumerate() {
+            // Bound to its user; if that turns out to be somebody who is there, it is sealed anew.
+            let user = new.as_ref().map_or_else(|_| UserId::from_uuid(Uuid::nil()), |new| new.user.id);
+            match self.0.second_factors().prepare(&how.sealer, user, device) {
+                Ok(device) => totp.push(device),
+                Err(Error::Invalid { field, problem }) => {
+                    let field = field.strip_prefix("totp.").unwrap_or(field);
+                    problems.push(Problem::new(&format!("totp/{place}/{field}"), problem));
+                }
+                Err(error) => problems.push(Problem::new("totp", error.to_string())),
+            }
+        }
         match (&new, names.is_empty()) {
             // Wrong for whoever it is.
             (Err(problem), false) if problems.is_empty() => problems.push(problem.clone()),
             _ => {}
         }
-        if problems.is_empty() { Ok(CheckedUser { row, names, new }) } else { Err(problems) }
+        if problems.is_empty() { Ok(CheckedUser { row, names, new, totp }) } else { Err(problems) }
     }
 
     fn prepare(self, tenant: TenantId, row: &UserRow) -> Result<Prepared, Error> {
@@ -190,9 +208,34 @@ impl Bulk<'_> {
                 row.seen_keys().for_each(|key| seen.note(key, new.user.id.uuid()));
             }
         } else {
-            make(tx, &new).await?;
+            self.make(tx, &new).await?;
         }
         Ok(outcomes)
+    }
+
+    /// Inserts new users, their passwords and their second factors.
+    async fn make(self, tx: &mut Tx<'_>, new: &[(&CheckedUser, &Prepared)]) -> Result<(), Error> {
+        let prepared: Vec<_> = new.iter().map(|(_, prepared)| *prepared).collect();
+        users::insert_all(tx, &prepared).await?;
+        let hashes: Vec<_> = new
+            .iter()
+            .filter_map(|(row, new)| row.row.password_hash.as_ref().map(|hash| (&new.user, hash)))
+            .map(|(user, hash)| params![user.id, *hash, user.created_at])
+            .collect();
+        if tx.execute_each(&schema::FIRST_PASSWORD, &hashes).await?.contains(&0) {
+            return Err(Error::VersionConflict);
+        }
+        for (row, new) in new {
+            for device in &row.totp {
+                self.0.second_factors().import(tx, new.user.tenant_id, device).await?;
+            }
+        }
+        // Nobody can have asked for an identifier that was made here a moment ago; for a given one somebody may have, and
+        // remember that there was no such user.
+        for (_, new) in new.iter().filter(|(row, _)| row.row.id.is_some()) {
+            tx.changed(Some(new.user.tenant_id), TOPIC, &new.user.id.to_string()).await?;
+        }
+        Ok(())
     }
 
     /// Gives a user what a row says; also answers whether the user has other names now.
@@ -223,7 +266,8 @@ impl Bulk<'_> {
         let password = row.row.password_hash.as_deref();
         let password = password.filter(|hash| stored.as_ref().is_none_or(|stored| stored.hash != *hash));
         let renamed = before.profile.identifiers()? != after.profile.identifiers()?;
-        if after == before && password.is_none() {
+        let totp = !row.row.totp.is_empty() && !second_factor::in_use(tx, how.tenant, id).await?;
+        if after == before && password.is_none() && !totp {
             return Ok((Outcome::of(Fate::Unchanged, id.uuid()), false));
         }
         if !how.trial {
@@ -232,6 +276,9 @@ impl Bulk<'_> {
                 self.write_password(tx, id, (stored.map(|stored| stored.version), hash), how).await?;
             }
             self.write_state(tx, (&before, after), how).await?;
+            if totp {
+                self.write_totp(tx, id, &row.row.totp, how).await?;
+            }
         }
         Ok((Outcome::of(Fate::Updated, id.uuid()), renamed))
     }
@@ -279,6 +326,21 @@ impl Bulk<'_> {
         let of = (how.tenant, id, None);
         sessions::end_all(tx, self.0, of, "password_change", &how.cause).await?;
         Ok(())
+    }
+
+    async fn write_totp(
+        self,
+        tx: &mut Tx<'_>,
+        id: UserId,
+        devices: &[ImportedTotp],
+        how: &How,
+    ) -> Result<(), Error> {
+        for device in devices {
+            let prepared = self.0.second_factors().prepare(&how.sealer, id, device)?;
+            self.0.second_factors().import(tx, how.tenant, &prepared).await?;
+        }
+        let detail = json!({"devices": devices.len()});
+        self.record(tx, how, ("user", id.uuid()), ("user.second_factor.import", detail)).await
     }
 
     async fn write_state(
@@ -412,24 +474,4 @@ fn find(row: &CheckedUser, owners: &Owners, tenant: TenantId, seen: &Seen) -> Re
 
 fn is_first(row: &CheckedUser, name: &Identifier) -> bool {
     row.names.first() == Some(name)
-}
-
-/// Inserts new users and their passwords.
-async fn make(tx: &mut Tx<'_>, new: &[(&CheckedUser, &Prepared)]) -> Result<(), Error> {
-    let prepared: Vec<_> = new.iter().map(|(_, prepared)| *prepared).collect();
-    users::insert_all(tx, &prepared).await?;
-    let hashes: Vec<_> = new
-        .iter()
-        .filter_map(|(row, new)| row.row.password_hash.as_ref().map(|hash| (&new.user, hash)))
-        .map(|(user, hash)| params![user.id, *hash, user.created_at])
-        .collect();
-    if tx.execute_each(&schema::FIRST_PASSWORD, &hashes).await?.contains(&0) {
-        return Err(Error::VersionConflict);
-    }
-    // Nobody can have asked for an identifier that was made here a moment ago; for a given one somebody may have, and
-    // remember that there was no such user.
-    for (_, new) in new.iter().filter(|(row, _)| row.row.id.is_some()) {
-        tx.changed(Some(new.user.tenant_id), TOPIC, &new.user.id.to_string()).await?;
-    }
-    Ok(())
 }

@@ -40,4 +40,8 @@ statements! {
         LEFT JOIN service_account s ON s.id = h.party_id AND h.party_kind = 'service' \
         LEFT JOIN directory_group g ON g.id = h.party_id AND h.party_kind = 'group' \
         WHERE h.tenant_id = $1 AND h.role_id = $2 AND h.party_id > $3 ORDER BY h.party_id LIMIT $4";
+    /// The devices in use of the users between two, the users among them.
+    pub(crate) TOTP_BETWEEN = "SELECT id, name, algorithm, digits, period_s, created_at, confirmed_at, last_used_at, \
+        sealed_secret, user_id FROM totp_device WHERE tenant_id = $1 AND user_id >= $2 AND user_id <= $3 \
+        AND confirmed_at IS NOT NULL ORDER BY user_id, id";
 }

@@ -13,4 +13,5 @@ pub use model::{Enrolment, Factors, ImportedTotp, RecoveryCodes, TotpAlgorithm, 
 pub use service::{PreparedTotp, SecondFactors};
 
 pub(crate) use codes::{Used, recognise, use_up};
+pub(crate) use model::Stored;
 pub(crate) use service::{forget_all, in_use};

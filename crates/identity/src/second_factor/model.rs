@@ -28,7 +28,9 @@ pub enum TotpAlgorithm {
 }
 
 impl TotpAlgorithm {
-    pub(super) const fn text(self) -> &'static str {
+    /// Its name in `otpauth` addresses.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
         match self {
             Self::Sha1 => "SHA1",
             Self::Sha256 => "SHA256",
@@ -112,13 +114,13 @@ pub struct TotpDevice {
 }
 
 /// A device with its secret, still sealed.
-pub(super) struct Stored {
-    pub(super) device: TotpDevice,
-    pub(super) sealed: Vec<u8>,
+pub(crate) struct Stored {
+    pub(crate) device: TotpDevice,
+    pub(crate) sealed: Vec<u8>,
 }
 
 impl Stored {
-    pub(super) fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
         let corrupt = |_| keyreeve_store::Error::corrupt("a stored device has impossible parameters");
         let parameters = TotpParameters {
             algorithm: TotpAlgorithm::of(&row.get::<String>(2)?)?,

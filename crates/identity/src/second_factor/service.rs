@@ -248,6 +248,15 @@ impl SecondFactors<'_> {
         insert(tx, self.0, (tenant, *user), &new, true).await
     }
 
+    /// What an export tells of a device in use, with its secret.
+    ///
+    /// # Errors
+    /// Those of sealing.
+    pub(crate) fn open(self, sealer: &Sealer, user: UserId, stored: Stored) -> Result<ImportedTotp, Error> {
+        let secret = sealer.open(&[&bound_to(user, stored.device.id)], &stored.sealed)?;
+        Ok(ImportedTotp { name: stored.device.name, secret, parameters: stored.device.parameters })
+    }
+
     /// The user who is signed in, and the proof of the password that was typed once more.
     async fn prove(
         self,

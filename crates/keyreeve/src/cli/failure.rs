@@ -6,6 +6,7 @@ use crate::{Error, chain};
 use keyreeve_identity::Error as IdentityError;
 use keyreeve_store::Error as StoreError;
 use keyreeve_tokens::Error as TokensError;
+use keyreeve_transfer::Error as TransferError;
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
@@ -60,6 +61,25 @@ impl From<IdentityError> for Failure {
             IdentityError::Busy { .. } | IdentityError::MasterKey { .. } => Exit::Unavailable,
             IdentityError::Seal(_) | IdentityError::Hash(_) => Exit::Failed,
             IdentityError::Store(error) => return error.into(),
+        };
+        Self::new(exit, text)
+    }
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
+        let text = chain(&error);
+        let exit = match error {
+            TransferError::NotFound(_) => Exit::NotFound,
+            TransferError::Elsewhere => Exit::Conflict,
+            TransferError::Denied
+            | TransferError::Invalid { .. }
+            | TransferError::Different { .. }
+            | TransferError::Short { .. } => Exit::Refused,
+            TransferError::Io { .. } | TransferError::Internal(_) => Exit::Failed,
+            TransferError::Identity(error) => return error.into(),
+            TransferError::Tokens(error) => return error.into(),
+            TransferError::Store(error) => return error.into(),
         };
         Self::new(exit, text)
     }

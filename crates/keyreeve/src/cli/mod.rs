@@ -4,6 +4,7 @@
 //! database open, it is handed to that server ([`remote`]). What it prints goes to standard output, as text or, with
 //! `--json`, as one JSON value; what went wrong goes to standard error; logs go there too. The exit codes are [`exit::Exit`].
 
+mod answer;
 pub mod args;
 mod config_command;
 mod doctor;
@@ -16,6 +17,7 @@ mod logs;
 pub mod remote;
 pub mod run;
 mod serve;
+mod transfer;
 
 use crate::config::{Config, Inputs};
 use crate::{App, Error, Purpose};
@@ -28,9 +30,12 @@ use keyreeve_crypto::SystemRandom;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 /// How long a command waits for another one that has the database at this moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -114,6 +119,9 @@ async fn command_in(config: Config, command: Command, arguments: &[OsString]) ->
         Command::Audit(args::AuditCommand::Verify { file: Some(file), expect, .. }) => {
             run::audit::verify_file(&file, expect.as_deref())
         }
+        command if transfer::serve::streams(&command) => {
+            transfer::run(config, Arc::new(command), arguments).await
+        }
         command => {
             let input = Input::read(&command)?;
             on_installation(config, &command, arguments, input).await
@@ -128,29 +136,86 @@ async fn on_installation(
     arguments: &[OsString],
     input: Input,
 ) -> Result<Output, Failure> {
-    let started = Instant::now();
     #[cfg(unix)]
+    let ask = async |dir: &Path| remote::call(dir, arguments, &input).await;
+    #[cfg(not(unix))]
+    let ask = async |_: &Path| Ok(None);
+    match reach(config, ask).await? {
+        Reached::Server(output) => Ok(output),
+        Reached::Here(app) => run::run(&app, command, input).await,
+    }
+}
+
+/// Who has the database.
+enum Reached<T> {
+    /// A server, and what it answered.
+    Server(T),
+    /// This process.
+    Here(App),
+}
+
+/// Asks the server that has the installation open, or opens it.
+async fn reach<T>(
+    config: Config,
+    ask: impl AsyncFn(&Path) -> Result<Option<T>, Failure>,
+) -> Result<Reached<T>, Failure> {
+    let started = Instant::now();
     if config.database_url.is_none()
-        && let Some(output) = remote::call(&config.data_dir, arguments, &input).await?
+        && let Some(answer) = ask(&config.data_dir).await?
     {
-        return Ok(output);
+        return Ok(Reached::Server(answer));
     }
     let config = Arc::new(config);
-    let app = loop {
+    loop {
         match App::open_for(Purpose::Command, config.clone(), system_world(), None).await {
-            Ok(app) => break app,
+            Ok(app) => return Ok(Reached::Here(app)),
             Err(Error::Store(keyreeve_store::Error::InUse { .. })) if started.elapsed() < LOCK_PATIENCE => {
                 // A server that has just started, or another command that is about to end.
-                #[cfg(unix)]
-                if let Some(output) = remote::call(&config.data_dir, arguments, &input).await? {
-                    return Ok(output);
+                if let Some(answer) = ask(&config.data_dir).await? {
+                    return Ok(Reached::Server(answer));
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Err(error) => return Err(error.into()),
         }
-    };
-    run::run(&app, command, input).await
+    }
+}
+
+/// A stream to whoever has the database, for the commands that stream.
+struct Link {
+    input: Box<dyn AsyncRead + Send + Unpin>,
+    output: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Says, when it is dropped, that nobody stops this process's own side.
+    _stop: Option<watch::Sender<bool>>,
+}
+
+/// How much may be on its way within this process.
+const LINK_BYTES: usize = 256 * 1024;
+
+/// Opens a stream to the server that has the installation open, or to this process's own side.
+async fn link(config: Config, command: Arc<Command>, arguments: &[OsString]) -> Result<Link, Failure> {
+    #[cfg(unix)]
+    let ask = async |dir: &Path| remote::open(dir, arguments, &Input::default()).await;
+    #[cfg(not(unix))]
+    let ask = async |_: &Path| Ok(None::<tokio::io::DuplexStream>);
+    match reach(config, ask).await? {
+        Reached::Server(stream) => {
+            let (input, output) = tokio::io::split(stream);
+            Ok(Link { input: Box::new(input), output: Box::new(output), _stop: None })
+        }
+        Reached::Here(app) => {
+            let (stop, stopped) = watch::channel(false);
+            let (ours, theirs) = tokio::io::duplex(LINK_BYTES);
+            tokio::spawn(async move {
+                let ends = tokio::io::split(theirs);
+                if let Err(error) = transfer::serve::serve(&app, &command, ends, stopped).await {
+                    tracing::debug!(%error, "a stream ended early");
+                }
+            });
+            let (input, output) = tokio::io::split(ours);
+            Ok(Link { input: Box::new(input), output: Box::new(output), _stop: Some(stop) })
+        }
+    }
 }
 
 fn print(output: &Output, json: bool) {

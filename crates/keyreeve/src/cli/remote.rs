@@ -3,24 +3,24 @@
 //! One process at a time may write the SQLite database, because a server trusts what it holds in memory. So when the
 //! server runs, a command is handed to it: it listens on a socket in the data directory, which only the directory's
 //! owner can reach, runs the command as its own, and sends back what there is to print. A command is one line of JSON,
-//! so is the answer.
+//! so is the answer; imports and exports go on with pieces of their own.
 
+use super::answer::Answer;
 use super::args::{Cli, Command};
 use super::exit::{Exit, Failure, Output};
 use super::input::Input;
-use super::run;
+use super::{run, transfer};
 use crate::{App, data_dir};
 use clap::Parser as _;
 use keyreeve_crypto::Secret;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
 /// The longest command, in bytes: a set of public keys fits many times over.
@@ -44,22 +44,26 @@ struct Request {
     file: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Answer {
-    exit: Exit,
-    text: String,
-    json: Value,
-    /// The sentence of a failure; then `text` and `json` are empty.
-    failure: Option<String>,
-}
-
 /// Hands a command to the server that runs on this data directory.
 ///
 /// # Errors
 /// `None` inside when no server listens there; else what the command failed with.
 pub async fn call(dir: &Path, arguments: &[OsString], input: &Input) -> Result<Option<Output>, Failure> {
-    let path = data_dir::socket(dir);
-    let Ok(mut stream) = UnixStream::connect(&path).await else { return Ok(None) };
+    let Some(mut stream) = open(dir, arguments, input).await? else { return Ok(None) };
+    let failed = |error: io::Error| unanswered(dir, &error);
+    stream.shutdown().await.map_err(failed)?;
+    let mut answer = Zeroizing::new(Vec::new());
+    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await.map_err(failed)?;
+    let answer: Answer = serde_json::from_slice(&answer).map_err(|error| failed(error.into()))?;
+    Result::from(answer).map(Some)
+}
+
+/// Asks the server that runs on this data directory to carry out a command; what follows on the stream is the command's.
+///
+/// # Errors
+/// `None` inside when no server listens there; else what asking failed with.
+pub async fn open(dir: &Path, arguments: &[OsString], input: &Input) -> Result<Option<UnixStream>, Failure> {
+    let Ok(mut stream) = UnixStream::connect(data_dir::socket(dir)).await else { return Ok(None) };
     let arguments = arguments
         .iter()
         .map(|argument| argument.to_str().map(str::to_owned))
@@ -72,23 +76,20 @@ pub async fn call(dir: &Path, arguments: &[OsString], input: &Input) -> Result<O
         secret: input.secret.as_ref().map(|secret| secret.expose().to_owned()),
         file: input.file.clone(),
     };
-    let failed = |error: io::Error| {
-        Failure::new(
-            Exit::Unavailable,
-            format!("the running server did not answer on {}: {error}", path.display()),
-        )
-    };
-    let line = Zeroizing::new(serde_json::to_vec(&request).map_err(|error| failed(error.into()))?);
+    let failed = |error: io::Error| unanswered(dir, &error);
+    let mut line = Zeroizing::new(serde_json::to_vec(&request).map_err(|error| failed(error.into()))?);
     drop(request.secret.map(Zeroizing::new));
+    line.push(b'\n');
     stream.write_all(&line).await.map_err(failed)?;
-    stream.shutdown().await.map_err(failed)?;
-    let mut answer = Zeroizing::new(Vec::new());
-    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await.map_err(failed)?;
-    let answer: Answer = serde_json::from_slice(&answer).map_err(|error| failed(error.into()))?;
-    match answer.failure {
-        Some(message) => Err(Failure::new(answer.exit, message)),
-        None => Ok(Some(Output { text: answer.text, json: answer.json, exit: answer.exit })),
-    }
+    Ok(Some(stream))
+}
+
+fn unanswered(dir: &Path, error: &io::Error) -> Failure {
+    let path = data_dir::socket(dir);
+    Failure::new(
+        Exit::Unavailable,
+        format!("the running server did not answer on {}: {error}", path.display()),
+    )
 }
 
 /// The listening side. The socket is removed when it is dropped.
@@ -117,9 +118,11 @@ impl Control {
         Ok(control)
     }
 
-    /// Answers commands until `stop` is ready; one that is being answered then is still finished.
+    /// Answers commands until `stop` is ready; one that is being answered then is still finished, but for those that
+    /// stream, which may be long: an import can be resumed.
     pub async fn serve(self, app: App, stop: impl Future<Output = ()>) {
         let slots = std::sync::Arc::new(Semaphore::new(CONCURRENT));
+        let (stopping, stopped) = watch::channel(false);
         let mut running = tokio::task::JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -131,10 +134,10 @@ impl Control {
             while running.try_join_next().is_some() {}
             match accepted {
                 Ok((stream, _)) => {
-                    let (app, slots) = (app.clone(), slots.clone());
+                    let (app, slots, stopped) = (app.clone(), slots.clone(), stopped.clone());
                     running.spawn(async move {
                         let _slot = slots.acquire_owned().await;
-                        if let Err(error) = answer(&app, stream).await {
+                        if let Err(error) = answer(&app, stream, stopped).await {
                             tracing::warn!(%error, "a command could not be answered");
                         }
                     });
@@ -145,6 +148,7 @@ impl Control {
                 }
             }
         }
+        stopping.send_replace(true);
         while running.join_next().await.is_some() {}
     }
 }
@@ -155,31 +159,32 @@ impl Drop for Control {
     }
 }
 
-async fn answer(app: &App, mut stream: UnixStream) -> io::Result<()> {
+async fn answer(app: &App, stream: UnixStream, stopped: watch::Receiver<bool>) -> io::Result<()> {
     // The directory is closed to others already; this holds even where somebody opened it.
     let own = std::fs::metadata(&app.config.data_dir).map(|dir| std::os::unix::fs::MetadataExt::uid(&dir))?;
     let caller = stream.peer_cred()?.uid();
     if caller != own && caller != 0 {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the caller is another user"));
     }
+    let (input, mut output) = stream.into_split();
+    let mut input = BufReader::with_capacity(64 * 1024, input);
     let mut line = Zeroizing::new(Vec::with_capacity(4096));
-    let mut reading = (&mut stream).take(MAX_REQUEST_BYTES);
-    tokio::time::timeout(REQUEST_TIME, reading.read_to_end(&mut line)).await??;
-    let answer = match execute(app, &line).await {
-        Ok(output) => Answer { exit: output.exit, text: output.text, json: output.json, failure: None },
-        Err(failure) => Answer {
-            exit: failure.exit,
-            text: String::new(),
-            json: Value::Null,
-            failure: Some(failure.message),
-        },
+    let mut reading = (&mut input).take(MAX_REQUEST_BYTES);
+    tokio::time::timeout(REQUEST_TIME, reading.read_until(b'\n', &mut line)).await??;
+    let answer = match understand(&line) {
+        Ok((command, _)) if transfer::serve::streams(&command) => {
+            return transfer::serve::serve(app, &command, (input, output), stopped).await;
+        }
+        Ok((command, given)) => Answer::from(execute(app, &command, given).await),
+        Err(failure) => Answer::from(Err(failure)),
     };
     let answer = Zeroizing::new(serde_json::to_vec(&answer)?);
-    stream.write_all(&answer).await?;
-    stream.shutdown().await
+    output.write_all(&answer).await?;
+    output.shutdown().await
 }
 
-async fn execute(app: &App, line: &[u8]) -> Result<Output, Failure> {
+/// The command of a request, and what comes with it.
+fn understand(line: &[u8]) -> Result<(Command, Input), Failure> {
     let request: Request = serde_json::from_slice(line).map_err(|_| {
         Failure::usage("the running server does not understand this command; is it another version?")
     })?;
@@ -193,10 +198,14 @@ async fn execute(app: &App, line: &[u8]) -> Result<Output, Failure> {
         .map_err(|error| Failure::usage(error.to_string()))?;
     let input =
         Input { secret: request.secret.map(Secret::from), file: request.file, directory: request.directory };
-    match cli.command {
+    Ok((cli.command, input))
+}
+
+async fn execute(app: &App, command: &Command, input: Input) -> Result<Output, Failure> {
+    match command {
         Command::Serve | Command::Init | Command::Config(_) | Command::Doctor => {
             Err(Failure::usage("this command is not one for a running server"))
         }
-        command => run::run(app, &command, input).await,
+        command => run::run(app, command, input).await,
     }
 }

@@ -1,8 +1,8 @@
 //! Some lines that are applied in one transaction.
 
-use super::LineResult;
 use super::item::{Item, client_key};
 use super::run::{Advance, Run};
+use super::{LineResult, Status};
 use crate::{Error, Transfer};
 use keyreeve_base::ClientId;
 use keyreeve_identity::bulk::{Fate, How, Mode, Outcome, Problem, RoleRef, Seen};
@@ -19,6 +19,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Default)]
 pub(super) struct Batch {
     lines: Vec<(u64, Result<Item, Vec<Problem>>)>,
+    /// What the record of each line is called.
+    about: Vec<String>,
 }
 
 /// What became of a batch.
@@ -28,8 +30,9 @@ pub(super) struct Done {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, line: u64, item: Result<Item, Vec<Problem>>) {
+    pub(super) fn push(&mut self, line: u64, about: String, item: Result<Item, Vec<Problem>>) {
         self.lines.push((line, item));
+        self.about.push(about);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -113,6 +116,11 @@ impl Batch {
                 }
             }
             rest = rest.get(taken..).unwrap_or_default();
+        }
+        for (result, about) in results.iter_mut().zip(&self.about) {
+            if result.status == Status::Failed && !about.is_empty() {
+                result.about = Some(about.clone());
+            }
         }
         Ok(results)
     }

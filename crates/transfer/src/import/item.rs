@@ -3,14 +3,15 @@
 use crate::Transfer;
 use crate::record::{
     ClientRecord, GroupRecord, MembershipRecord, Moment, PartyName, Record, RoleHolderRecord, RoleRecord,
-    SecretRecord, UserRecord,
+    SecretRecord, TotpRecord, UserRecord,
 };
-use keyreeve_base::{GroupId, RoleId, TenantId, Timestamp};
+use keyreeve_base::{GroupId, RoleId, Timestamp};
 use keyreeve_crypto::{Secret, TokenDigest, base64url};
 use keyreeve_identity::bulk::{
-    CheckedUser, GroupRef, GroupRow, HolderRow, MemberRow, PartyRef, Problem, RoleRef, RoleRow, SeenKey,
+    CheckedUser, GroupRef, GroupRow, HolderRow, How, MemberRow, PartyRef, Problem, RoleRef, RoleRow, SeenKey,
     UserRow,
 };
+use keyreeve_identity::second_factor::{ImportedTotp, TotpAlgorithm, TotpParameters};
 use keyreeve_identity::{GroupPatch, Party, ProfilePatch};
 use keyreeve_tokens::clients::{ClientRow, SecretRow, adopt_secret};
 
@@ -31,19 +32,17 @@ impl Item {
     /// Looks at a record.
     pub(super) fn check(
         room: &Transfer,
-        tenant: TenantId,
+        how: &How,
         record: Record,
         drop_totp: bool,
     ) -> Result<Self, Vec<Problem>> {
         match record {
-            Record::User(record) => {
-                if !record.totp.is_empty() && !drop_totp {
-                    return Err(vec![Problem::new(
-                        "totp",
-                        "cannot be kept, and leaving it out would weaken the account; allow that to import the user without",
-                    )]);
+            Record::User(mut record) => {
+                if drop_totp {
+                    record.totp.clear();
                 }
-                room.0.identity.bulk().check_user(tenant, user(*record)).map(Self::User)
+                let row = user(*record).map_err(|problem| vec![problem])?;
+                room.0.identity.bulk().check_user(how, row).map(Self::User)
             }
             Record::Group(record) => Ok(Self::Group(group(record))),
             Record::Membership(record) => member(record).map(Self::Member).map_err(|problem| vec![problem]),
@@ -84,8 +83,9 @@ fn at(moment: Option<Moment>) -> Option<Timestamp> {
     moment.map(|Moment(at)| at)
 }
 
-fn user(record: UserRecord) -> UserRow {
-    UserRow {
+fn user(record: UserRecord) -> Result<UserRow, Problem> {
+    let totp = record.totp.into_iter().enumerate().map(totp).collect::<Result<_, _>>()?;
+    Ok(UserRow {
         id: record.id,
         profile: ProfilePatch {
             username: record.username,
@@ -103,9 +103,29 @@ fn user(record: UserRecord) -> UserRow {
         enabled: record.enabled,
         locked: record.locked,
         must_change_password: record.must_change_password,
+        totp,
         created_at: at(record.created_at),
         updated_at: at(record.updated_at),
-    }
+    })
+}
+
+/// A second factor. A secret that an authenticator app shows may be in groups and in small letters.
+fn totp((place, record): (usize, TotpRecord)) -> Result<ImportedTotp, Problem> {
+    let wrong = |field: &str, detail: &str| Problem::new(&format!("totp/{place}/{field}"), detail);
+    let text: String = record.secret.chars().filter(|c| !c.is_whitespace() && *c != '=').collect();
+    let alphabet = base32::Alphabet::Rfc4648 { padding: false };
+    let secret = base32::decode(alphabet, &text.to_ascii_uppercase());
+    let algorithms = [TotpAlgorithm::Sha1, TotpAlgorithm::Sha256, TotpAlgorithm::Sha512];
+    let algorithm = algorithms.into_iter().find(|algorithm| algorithm.text() == record.algorithm);
+    Ok(ImportedTotp {
+        name: record.label.unwrap_or_else(|| "Authenticator app".to_owned()),
+        secret: secret.ok_or_else(|| wrong("secret", "is no base32"))?.into(),
+        parameters: TotpParameters {
+            algorithm: algorithm.ok_or_else(|| wrong("algorithm", "is none of SHA1, SHA256 and SHA512"))?,
+            digits: record.digits,
+            period_s: record.period.try_into().map_err(|_| wrong("period", "is longer than 300 seconds"))?,
+        },
+    })
 }
 
 fn group(record: GroupRecord) -> GroupRow {

@@ -49,7 +49,7 @@ pub struct Begin {
     pub dry_run: bool,
     /// Where the lines come from, for people.
     pub source: String,
-    /// Take users over without their second factors where these cannot be kept. Else such a user fails.
+    /// Take users over without their second factors. Else one that cannot be kept fails its user.
     pub drop_totp: bool,
 }
 
@@ -69,6 +69,9 @@ pub struct LineResult {
     /// What the line is about, where that has an identifier: of a membership the group, of a holding the role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
+    /// What the record of a failed line is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// What is wrong with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Problem>,
@@ -99,7 +102,7 @@ impl LineResult {
             Fate::Skipped => (Status::Skipped, Vec::new()),
             Fate::Failed(problems) => (Status::Failed, problems),
         };
-        Self { line, status, id: outcome.id, errors }
+        Self { line, status, id: outcome.id, about: None, errors }
     }
 }
 
@@ -245,8 +248,9 @@ impl Import {
         record: Result<Record, Vec<Problem>>,
         bytes: usize,
     ) -> Result<Vec<LineResult>, Error> {
-        let item = record.and_then(|record| Item::check(&self.room, self.how.tenant, record, self.drop_totp));
-        self.batch.push(self.line, item);
+        let about = record.as_ref().map(Record::about).unwrap_or_default();
+        let item = record.and_then(|record| Item::check(&self.room, &self.how, record, self.drop_totp));
+        self.batch.push(self.line, about, item);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.batch.len() >= BATCH_LINES || self.bytes >= BATCH_BYTES {
             self.flush().await

@@ -2,13 +2,16 @@
 
 use super::shape::{Credential, User};
 use super::{Known, membership, text};
-use crate::convert::{Sink, base32, note};
+use crate::convert::{Sink, note};
 use crate::record::{Moment, PartyName, Record, TotpRecord, UserRecord};
 use keyreeve_base::Timestamp;
 use keyreeve_crypto::password::imported;
 use serde::Deserialize;
 use serde_json::json;
 use std::io;
+
+/// As authenticator apps write it.
+const BASE32: base32::Alphabet = base32::Alphabet::Rfc4648 { padding: false };
 
 /// `credentialData` of a one-time password.
 #[derive(Deserialize)]
@@ -162,7 +165,7 @@ fn totp(credential: &Credential) -> Option<TotpRecord> {
     };
     // The secret is its text's bytes, unless an administrator brought one from elsewhere.
     let secret = match data.secret_encoding.as_deref() {
-        None => base32(secret.value.as_bytes()),
+        None => base32::encode(BASE32, secret.value.as_bytes()),
         Some("BASE32") => secret.value.trim_end_matches('=').to_ascii_uppercase(),
         Some(_) => return None,
     };

@@ -55,6 +55,8 @@ pub(super) enum Piece {
 pub(super) struct Entries<R> {
     input: R,
     line: u64,
+    /// The line on which the last logical line begins.
+    begun: u64,
     /// A line that was read to see whether it continues the one before.
     ahead: Option<Vec<u8>>,
     ended: bool,
@@ -70,7 +72,7 @@ enum Logical {
 
 impl<R: BufRead> Entries<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, line: 0, ahead: None, ended: false }
+        Self { input, line: 0, begun: 0, ahead: None, ended: false }
     }
 
     /// The next piece; none at the end.
@@ -84,7 +86,7 @@ impl<R: BufRead> Entries<R> {
                         continue;
                     }
                     if lines.is_empty() {
-                        begun = self.line;
+                        begun = self.begun;
                     }
                     bytes = bytes.saturating_add(line.len());
                     too_long |= bytes > MAX_ENTRY_BYTES;
@@ -114,6 +116,7 @@ impl<R: BufRead> Entries<R> {
     /// A line with those that continue it.
     fn logical(&mut self) -> std::io::Result<Logical> {
         let Some(mut line) = self.physical()? else { return Ok(Logical::End) };
+        self.begun = self.line;
         if line.is_empty() {
             return Ok(Logical::Blank);
         }

@@ -92,6 +92,12 @@ impl Mapping {
         }
         Ok(Self(mapping))
     }
+
+    /// Whether it maps nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// A user of an entry; none where there is nothing to call the user by.

@@ -53,7 +53,7 @@ pub fn convert<R: Read>(
         match piece {
             Piece::Entry(entry) => first.take(&entry, sink)?,
             Piece::Odd(line, what) => {
-                note(sink, &format!("line {line}"), "an entry that cannot be read", what)?
+                note(sink, &format!("line {line}"), "an entry that cannot be read", what)?;
             }
         }
     }

@@ -2,9 +2,11 @@
 //! process lists and shell histories.
 
 mod clients;
+mod transfer;
 mod users;
 
 pub use clients::{AuthMethod, ClientArg, ClientCommand, ClientCreate};
+pub use transfer::{ExportArgs, Format, ImportArgs, ImportMode};
 pub use users::{PasswordArg, UserArg, UserCommand, UserCreate};
 
 use super::exit::EXIT_CODES;
@@ -156,6 +158,28 @@ keyreeve.db-shm), start the server. PostgreSQL is backed up with its own tools."
         /// The file to create
         file: PathBuf,
     },
+    /// Bring users, groups, roles and clients in: from another Keyreeve, from Keycloak, from LDAP
+    #[command(after_help = "\
+Examples:
+  keyreeve import users.ndjson --dry-run
+  keyreeve import users.ndjson --report report.ndjson
+  keyreeve import realm-export.json --from keycloak --mode upsert
+  slapcat | keyreeve import - --from ldif --map employeeNumber=attributes.number
+
+Passwords are not needed: the hashes of other systems are taken over and replaced when their owners sign in. A line that
+cannot be taken over is reported, and the others go on; then the exit code is 5. An import that was stopped, by whatever,
+goes on with --resume and the same file. Works while the server runs.")]
+    Import(ImportArgs),
+    /// Write users, groups, roles and clients into a file that import reads
+    #[command(after_help = "\
+Examples:
+  keyreeve export directory.ndjson
+  keyreeve export - --types user,group,membership | gzip > directory.ndjson.gz
+  keyreeve export all.ndjson --with-hashes
+
+With hashes the file holds what signs everybody in: it is readable for its owner alone, and the audit log says that it was
+written. All of it is of one moment. Works while the server runs.")]
+    Export(ExportArgs),
 }
 
 /// Commands on the configuration.

@@ -30,9 +30,12 @@ pub async fn run(app: &App, command: &Command, input: Input) -> Result<Output, F
         Command::Key(command) => keys::run(app, command).await,
         Command::Audit(command) => audit::run(app, command).await,
         Command::Backup { file } => backup(app, &input.directory.join(file)).await,
-        Command::Serve | Command::Init | Command::Config(_) | Command::Doctor => {
-            Err(Failure::usage("this command does not work on an opened installation"))
-        }
+        Command::Serve
+        | Command::Init
+        | Command::Config(_)
+        | Command::Doctor
+        | Command::Import(_)
+        | Command::Export(_) => Err(Failure::usage("this command does not work on an opened installation")),
     }
 }
 
@@ -58,7 +61,7 @@ async fn tenant(app: &App, slug: &str) -> Result<Arc<Tenant>, Failure> {
     })
 }
 
-async fn within(app: &App, tenant_of: &InTenant) -> Result<Arc<Tenant>, Failure> {
+pub(super) async fn within(app: &App, tenant_of: &InTenant) -> Result<Arc<Tenant>, Failure> {
     tenant(app, &tenant_of.tenant).await
 }
 
