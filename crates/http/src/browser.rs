@@ -63,6 +63,18 @@ impl TenantCookies {
         format!("browser{}", self.suffix)
     }
 
+    /// The token of a link to choose a new password, while its user does.
+    #[must_use]
+    pub fn reset(&self) -> String {
+        format!("reset{}", self.suffix)
+    }
+
+    /// The token of a link to confirm an address, while its user does.
+    #[must_use]
+    pub fn verify(&self) -> String {
+        format!("verify{}", self.suffix)
+    }
+
     /// The value of the cookie `base` (one of the names above).
     #[must_use]
     pub fn read<'h>(&self, headers: &'h HeaderMap, base: &str) -> Option<&'h str> {

@@ -16,6 +16,7 @@ mod error;
 mod moment;
 mod password;
 mod plain;
+mod recovery;
 mod sign_in;
 mod two_step;
 
@@ -29,6 +30,7 @@ pub use password::{
     ChangePassword, CurrentProblem, NewProblem, PasswordProblems, PasswordRule, RepeatProblem,
 };
 pub use plain::{FormPost, Landing, SignOut, SignedOut};
+pub use recovery::{Forgot, ForgotProblem, LinkNews, News, VerifyEmail};
 pub use sign_in::{SignIn, SignInProblem};
 pub use two_step::{Code, CodeDevice, CodeProblem, RecoveryCodes, TwoStep, TwoStepAdd, TwoStepProblem};
 

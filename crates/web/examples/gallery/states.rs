@@ -52,6 +52,7 @@ pub fn all(locale: Locale) -> Vec<State> {
     states.extend(sign_out(locale));
     states.extend(change_password(locale));
     states.extend(account(locale));
+    states.extend(links(locale));
     states.extend(two_step(locale));
     states.extend(others(locale));
     states.extend(hostile(locale));
@@ -99,12 +100,14 @@ fn sign_in(locale: Locale) -> Vec<State> {
         application: Some(application()),
         username,
         again,
+        forgot_url: Some("/forgot"),
         problem,
     };
     let tried = |problem| page("ada.lovelace@example.org", false, Some(problem));
     let own = SignIn {
         chrome: Chrome { brand: "Northern Lights Observatory", ..chrome(locale) },
         application: None,
+        forgot_url: None,
         ..page("", false, None)
     };
     let minutes = Obstacle::TooMany { retry_after: Duration::from_secs(300) };
@@ -165,6 +168,7 @@ fn change_password(locale: Locale) -> Vec<State> {
         form: form("/account/password"),
         username: "ada",
         forced: false,
+        by_link: false,
         ask_current: true,
         cancel_url: Some("/account"),
         rules: &RULES,
@@ -192,6 +196,15 @@ fn change_password(locale: Locale) -> Vec<State> {
         state("change-password-problems", &page(problems)),
         state("change-password-empty", &page(empty)),
         state("change-password-too-many", &page(obstacle)),
+        state(
+            "choose-password-by-link",
+            &ChangePassword {
+                by_link: true,
+                ask_current: false,
+                cancel_url: None,
+                ..page(PasswordProblems::default())
+            },
+        ),
         state("change-password-forced", &forced(PasswordProblems::default())),
         state("change-password-forced-problem", &forced(same)),
     ]
@@ -227,6 +240,7 @@ fn account_page<'a>(locale: Locale, sessions: &'a [Session<'a>], notice: Option<
         end_session: form("/account/sessions/end"),
         end_others: form("/account/sessions/end-others"),
         sign_out: form("/sign-out"),
+        send_verification: Some(form("/account/email/verify")),
         change_password_url: Some("/account/password"),
         two_step_url: "/account/two-step",
         notice,
@@ -249,7 +263,40 @@ fn account(locale: Locale) -> Vec<State> {
         state("account", &account_page(locale, &sessions, None)),
         state("account-password-changed", &account_page(locale, &sessions, Some(Notice::PasswordChanged))),
         state("account-session-ended", &account_page(locale, &sessions, Some(Notice::SessionEnded))),
-        state("account-alone", &Account { person: bare, change_password_url: None, ..alone }),
+        state(
+            "account-alone",
+            &Account { person: bare, change_password_url: None, send_verification: None, ..alone },
+        ),
+    ]
+}
+
+fn links(locale: Locale) -> Vec<State> {
+    let forgot = |username, problem| Forgot {
+        chrome: chrome(locale),
+        form: form("/forgot"),
+        username,
+        cancel_url: "/sign-in",
+        problem,
+    };
+    let minutes = Obstacle::TooMany { retry_after: Duration::from_secs(300) };
+    let verify =
+        VerifyEmail { chrome: chrome(locale), form: form("/verify"), address: "ada.lovelace@example.org" };
+    let news = |news| LinkNews { chrome: chrome(locale), news, action_url: "/sign-in" };
+    let confirmed = account_page(locale, &[], Some(Notice::VerificationSent));
+    let person = Person { email: Some(("ada.lovelace@example.org", true)), ..confirmed.person };
+    vec![
+        state("forgot", &forgot("", None)),
+        state("forgot-empty", &forgot("", Some(ForgotProblem::Missing))),
+        state("forgot-too-many", &forgot("ada", Some(ForgotProblem::Obstacle(minutes)))),
+        state("forgot-hostile", &forgot(HOSTILE, Some(ForgotProblem::Obstacle(Obstacle::Expired)))),
+        state("verify-email", &verify),
+        state("verify-email-hostile", &VerifyEmail { address: HOSTILE, ..verify }),
+        state("link-asked", &news(News::Asked)),
+        state("link-reset-dead", &news(News::ResetDead)),
+        state("link-verify-dead", &news(News::VerifyDead)),
+        state("link-password-chosen", &news(News::PasswordChosen)),
+        state("link-address-confirmed", &news(News::AddressConfirmed)),
+        state("account-confirmed", &Account { person, send_verification: None, ..confirmed }),
     ]
 }
 
@@ -303,7 +350,7 @@ fn hostile(locale: Locale) -> Vec<State> {
     let sessions = [session(1, Some(HOSTILE), "192.0.2.17", 0), session(2, Some(HOSTILE), "192.0.2.18", 90)];
     let person = Person { name: Some(HOSTILE), username: Some(HOSTILE), email: Some((HOSTILE, false)) };
     let back = WebUrl::parse("https://x.example/\"><script>alert(5)</script>");
-    let (end_session, end_others, sign_out) = (form, form, form);
+    let (end_session, end_others, sign_out, send_verification) = (form, form, form, Some(form));
     let mut states = vec![
         state(
             "hostile-sign-in",
@@ -313,6 +360,7 @@ fn hostile(locale: Locale) -> Vec<State> {
                 application: Some(application()),
                 username: HOSTILE,
                 again: false,
+                forgot_url: Some("/forgot"),
                 problem: Some(SignInProblem::Refused),
             },
         ),
@@ -358,6 +406,7 @@ fn hostile(locale: Locale) -> Vec<State> {
                 form,
                 username: HOSTILE,
                 forced: false,
+                by_link: false,
                 ask_current: true,
                 cancel_url: Some("/"),
                 rules: &RULES,
@@ -372,6 +421,7 @@ fn hostile(locale: Locale) -> Vec<State> {
                 end_session,
                 end_others,
                 sign_out,
+                send_verification,
                 ..account_page(locale, &sessions, Some(Notice::PasswordChanged))
             },
         ),

@@ -3,14 +3,14 @@
 use super::forms::Purpose;
 use super::stop::Stop;
 use super::visit::Visit;
-use super::{ACCOUNT, END_OTHERS, END_SESSION, PASSWORD, TWO_STEP};
+use super::{ACCOUNT, END_OTHERS, END_SESSION, PASSWORD, SEND_VERIFICATION, TWO_STEP};
 use crate::pages::{self, Form, Notice, Person, fields};
 use axum::response::Response;
 use http::StatusCode;
 use keyreeve_base::SessionId;
 use keyreeve_http::browser::path;
 use keyreeve_http::params::{ParamError, StrictForm, StrictQuery};
-use keyreeve_identity::Cause;
+use keyreeve_identity::{Cause, Error, Refusal};
 
 /// The parameter that names what has just been done.
 const DONE: &str = "done";
@@ -20,11 +20,12 @@ const fn notice_name(notice: Notice) -> &'static str {
         Notice::PasswordChanged => "password",
         Notice::SessionEnded => "session",
         Notice::OthersEnded => "others",
+        Notice::VerificationSent => "mail",
     }
 }
 
 fn notice_of(name: &str) -> Option<Notice> {
-    let all = [Notice::PasswordChanged, Notice::SessionEnded, Notice::OthersEnded];
+    let all = [Notice::PasswordChanged, Notice::SessionEnded, Notice::OthersEnded, Notice::VerificationSent];
     all.into_iter().find(|notice| notice_name(*notice) == name)
 }
 
@@ -57,6 +58,12 @@ async fn page(visit: &Visit, query: Result<StrictQuery, ParamError>) -> Result<R
     let end_session = visit.form_token(Purpose::EndSession).await?;
     let end_others = visit.form_token(Purpose::EndOthers).await?;
     let sign_out = visit.form_token(Purpose::SignOut).await?;
+    let send_verification = match &user.email {
+        Some(_) if !user.email_verified && visit.state.identity().recovery().is_available() => {
+            Some((visit.path(SEND_VERIFICATION), visit.form_token(Purpose::SendVerification).await?))
+        }
+        _ => None,
+    };
     let name = full_name(user);
     let page = pages::Account {
         chrome: visit.chrome(),
@@ -70,6 +77,11 @@ async fn page(visit: &Visit, query: Result<StrictQuery, ParamError>) -> Result<R
         end_session: Form { action: &visit.path(END_SESSION), csrf: &end_session, hidden: &[] },
         end_others: Form { action: &visit.path(END_OTHERS), csrf: &end_others, hidden: &[] },
         sign_out: Form { action: &visit.path(path::SIGN_OUT), csrf: &sign_out, hidden: &[] },
+        send_verification: send_verification.as_ref().map(|(action, csrf)| Form {
+            action,
+            csrf,
+            hidden: &[],
+        }),
         change_password_url: Some(&visit.path(PASSWORD)),
         two_step_url: &visit.path(TWO_STEP),
         notice: params.get(DONE).and_then(notice_of),
@@ -84,6 +96,29 @@ fn full_name(user: &keyreeve_identity::User) -> Option<String> {
         let name = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
         (!name.is_empty()).then_some(name)
     })
+}
+
+/// `POST /account/email/verify`.
+pub(crate) async fn send_verification(visit: Visit, form: Result<StrictForm, ParamError>) -> Response {
+    let outcome = send_link(&visit, form).await;
+    visit.settle(outcome)
+}
+
+async fn send_link(visit: &Visit, form: Result<StrictForm, ParamError>) -> Result<Response, Stop> {
+    visit.check_origin()?;
+    let StrictForm(params) = form?;
+    let (_, user) = visit.signed_in(None)?;
+    check_form(visit, Purpose::SendVerification, params.get(fields::CSRF)).await?;
+    let (recovery, of) = (visit.state.identity().recovery(), (visit.tenant.id, user.id));
+    let language = visit.chrome().locale.tag();
+    match recovery.request_email_verification(of, Some(language), &visit.origin).await {
+        Ok(Ok(())) => told(visit, Notice::VerificationSent),
+        Ok(Err(Refusal::Throttled { retry_after } | Refusal::Busy { retry_after })) => {
+            Err(Stop::TooMany(retry_after))
+        }
+        Ok(Err(Refusal::Denied)) | Err(Error::Invalid { .. }) => Err(Stop::NotFound),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `POST /account/sessions/end`.

@@ -28,6 +28,10 @@ pub(crate) enum Purpose {
     Password,
     EndSession,
     EndOthers,
+    Forgot,
+    Reset,
+    Verify,
+    SendVerification,
     DeviceCode,
     Device,
 }
@@ -44,6 +48,10 @@ impl Purpose {
             Self::Password => "change the password",
             Self::EndSession => "end a session",
             Self::EndOthers => "end other sessions",
+            Self::Forgot => "forgot the password",
+            Self::Reset => "choose a password by a link",
+            Self::Verify => "confirm an address",
+            Self::SendVerification => "send a link",
             Self::DeviceCode => "find a device",
             Self::Device => "decide on a device",
         }
@@ -54,7 +62,9 @@ impl Purpose {
     const fn is_of_session(self) -> bool {
         match self {
             Self::SignIn | Self::Code | Self::ForcedPassword => false,
+            Self::Forgot | Self::Reset | Self::Verify => false,
             Self::TwoStep
+            | Self::SendVerification
             | Self::Consent
             | Self::SignOut
             | Self::Password

@@ -5,7 +5,7 @@
 //! | `visit` | one request of one browser at one tenant: who it is, and how it is answered |
 //! | `forms` | the token in every form, and whether a post comes from our own page |
 //! | `stop` | everything that ends a request early, and the page that says so |
-//! | `sign_in`, `code`, `two_step`, `consent`, `device`, `sign_out`, `password`, `account`, `landing` | the pages |
+//! | `sign_in`, `code`, `two_step`, `consent`, `device`, `sign_out`, `password`, `account`, `landing`, `recovery` | the pages |
 //! | `for_doors` | the pages that other doors ask for |
 //!
 //! To add one: a handler that takes a `Visit`, a line in [`routes`] with its guard. What changes something is a POST that
@@ -19,6 +19,7 @@ mod for_doors;
 mod forms;
 mod landing;
 mod password;
+mod recovery;
 mod sign_in;
 mod sign_out;
 mod state;
@@ -39,6 +40,16 @@ pub(crate) const PASSWORD: &str = "/password";
 pub(crate) const CODE: &str = "/signin/code";
 /// The page of the second factor.
 pub(crate) const TWO_STEP: &str = "/account/two-step";
+/// Where one asks for a link to choose a new password.
+pub(crate) const FORGOT: &str = "/forgot";
+/// Says that a link was asked for.
+pub(crate) const FORGOT_SENT: &str = "/forgot/sent";
+/// Says that a new password was chosen.
+pub(crate) const RESET_DONE: &str = "/reset/done";
+/// Says that an address is confirmed.
+pub(crate) const VERIFY_DONE: &str = "/verify/done";
+/// Sends a link to confirm the own address.
+pub(crate) const SEND_VERIFICATION: &str = "/account/email/verify";
 /// Where a new password is chosen by a link.
 pub const RESET_PATH: &str = "/reset";
 /// Where an e-mail address is confirmed by a link.
@@ -71,6 +82,16 @@ pub fn routes(state: WebState) -> Routes {
         .post(DEVICE_DECISION, Guard::BrowserForm, "device_decision", device::decide)
         .get(PASSWORD, Guard::Browser, "password_page", password::show)
         .post(PASSWORD, Guard::BrowserForm, "password_change", password::submit)
+        .get(FORGOT, Guard::Public, "forgot_page", recovery::forgot)
+        .post(FORGOT, Guard::BrowserForm, "forgot", recovery::ask)
+        .get(FORGOT_SENT, Guard::Public, "forgot_sent_page", recovery::forgot_sent)
+        .get(RESET_PATH, Guard::Public, "reset_page", recovery::reset_page)
+        .post(RESET_PATH, Guard::BrowserForm, "reset", recovery::reset)
+        .get(RESET_DONE, Guard::Public, "reset_done_page", recovery::reset_done)
+        .get(VERIFY_PATH, Guard::Public, "verify_page", recovery::verify_page)
+        .post(VERIFY_PATH, Guard::BrowserForm, "verify", recovery::verify)
+        .get(VERIFY_DONE, Guard::Public, "verify_done_page", recovery::verify_done)
+        .post(SEND_VERIFICATION, Guard::BrowserForm, "verification_send", account::send_verification)
         .get(ACCOUNT, Guard::Browser, "account_page", account::show)
         .get(TWO_STEP, Guard::Browser, "two_step_page", two_step::show)
         .post(TWO_STEP, Guard::BrowserForm, "two_step", two_step::submit)

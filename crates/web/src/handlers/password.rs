@@ -32,13 +32,18 @@ pub(crate) struct Ticket<'a> {
 }
 
 /// Why a change did not come about: the status, what the page says, and when to try again.
-struct Trouble {
-    status: StatusCode,
-    problems: PasswordProblems,
-    wait: Option<Duration>,
+pub(super) struct Trouble {
+    pub(super) status: StatusCode,
+    pub(super) problems: PasswordProblems,
+    pub(super) wait: Option<Duration>,
 }
 
 impl Trouble {
+    /// None: the form is shown for the first time.
+    pub(super) fn none() -> Self {
+        Self::of(StatusCode::OK, PasswordProblems::default())
+    }
+
     fn of(status: StatusCode, problems: PasswordProblems) -> Self {
         Self { status, problems, wait: None }
     }
@@ -51,12 +56,12 @@ impl Trouble {
         Self::of(StatusCode::BAD_REQUEST, PasswordProblems { new: problems, ..Default::default() })
     }
 
-    fn expired() -> Self {
+    pub(super) fn expired() -> Self {
         Self::obstacle(StatusCode::BAD_REQUEST, Obstacle::Expired, None)
     }
 
     /// What a failure of the room means on this page; those that mean nothing here stay failures.
-    fn of_room(error: Error) -> Result<Self, Stop> {
+    pub(super) fn of_room(error: Error) -> Result<Self, Stop> {
         match error {
             Error::Policy(violations) => Ok(Self::new_password(violations.into_iter().map(broken).collect())),
             Error::Invalid { .. } => Ok(Self::new_password(vec![NewProblem::Missing])),
@@ -99,7 +104,7 @@ const fn broken(violation: PolicyViolation) -> NewProblem {
     })
 }
 
-fn rules(policy: &PasswordPolicy) -> Vec<PasswordRule> {
+pub(super) fn rules(policy: &PasswordPolicy) -> Vec<PasswordRule> {
     let mut rules = vec![PasswordRule::MinChars(policy.min_chars.into())];
     if policy.history > 0 {
         rules.push(PasswordRule::NotRecent(policy.history.into()));
@@ -131,6 +136,7 @@ async fn own_page(visit: &Visit, trouble: Option<Trouble>) -> Result<Response, S
         form: Form { action: &visit.path(PASSWORD), csrf: &csrf, hidden: &[] },
         username: name,
         forced: false,
+        by_link: false,
         ask_current: true,
         cancel_url: Some(&account),
         rules: &rules(&visit.tenant.settings.password),
@@ -162,6 +168,7 @@ async fn forced_page(
         form: Form { action: &visit.path(PASSWORD), csrf: &csrf, hidden: &hidden },
         username: ticket.username,
         forced: true,
+        by_link: false,
         ask_current: false,
         cancel_url: None,
         rules: &rules(&visit.tenant.settings.password),
@@ -171,7 +178,7 @@ async fn forced_page(
     Ok(waiting(visit.page(trouble.status, &page, target), trouble.wait))
 }
 
-fn waiting(mut response: Response, wait: Option<Duration>) -> Response {
+pub(super) fn waiting(mut response: Response, wait: Option<Duration>) -> Response {
     if let Some(wait) = wait {
         stop::retry_after(&mut response, wait);
     }
@@ -195,14 +202,14 @@ async fn change(visit: &mut Visit, form: Result<StrictForm, ParamError>) -> Resu
 }
 
 /// The passwords of a form, as far as they can be judged without asking anybody.
-struct Typed {
+pub(super) struct Typed {
     current: Option<Secret>,
     new: Option<Secret>,
     problems: PasswordProblems,
 }
 
 impl Typed {
-    fn take(params: &mut Params, ask_current: bool) -> Self {
+    pub(super) fn take(params: &mut Params, ask_current: bool) -> Self {
         let mut secret = |name| params.take(name).map(|text| Secret::new(&text));
         let current = secret(fields::CURRENT_PASSWORD).filter(|_| ask_current);
         let new = secret(fields::NEW_PASSWORD);
@@ -225,7 +232,7 @@ impl Typed {
     }
 
     /// The passwords, current and new, if there is nothing to complain about.
-    fn checked(self, ask_current: bool) -> Result<(Secret, Secret), Trouble> {
+    pub(super) fn checked(self, ask_current: bool) -> Result<(Secret, Secret), Trouble> {
         let PasswordProblems { current, new, repeat, .. } = &self.problems;
         let sound = current.is_none() && new.is_empty() && repeat.is_none();
         match (self.current, self.new) {

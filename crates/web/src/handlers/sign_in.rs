@@ -4,7 +4,7 @@ use super::forms::Purpose;
 use super::password::{self, Ticket};
 use super::stop::{self, Stop};
 use super::visit::{Visit, application};
-use super::{ACCOUNT, code};
+use super::{ACCOUNT, FORGOT, code};
 use crate::pages::{self, Form, Obstacle, SignInProblem, fields};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
@@ -71,12 +71,14 @@ async fn page(visit: &Visit, status: StatusCode, showing: Showing<'_>) -> Result
     // Whoever must sign in again should not have to type who they are.
     let again = preview.filter(|preview| preview.next == Next::SignIn).and(known);
     let own = again.and_then(|user| user.username.as_deref().or(user.email.as_deref()));
+    let forgot = visit.state.identity().recovery().is_available().then(|| visit.path(FORGOT));
     let page = pages::SignIn {
         chrome: visit.chrome(),
         form: Form { action: &visit.path(path::SIGN_IN), csrf: &csrf, hidden: &hidden },
         application: preview.map(|preview| application(&preview.client)),
         username: username.or(hint).or(own).unwrap_or_default(),
         again: again.is_some(),
+        forgot_url: forgot.as_deref(),
         problem,
     };
     Ok(visit.page(status, &page, preview.map(|preview| preview.redirect_uri.as_str())))

@@ -26,6 +26,8 @@ pub(crate) enum Stop {
     Params(ParamError),
     /// A page of another site posted here.
     Foreign,
+    /// It was asked for too often.
+    TooMany(Duration),
     /// A room failed.
     Room(keyreeve_tokens::Error),
     /// Something that cannot be did.
@@ -86,6 +88,7 @@ impl Stop {
                 detail = Some(CsrfError::Origin.to_string());
                 (StatusCode::FORBIDDEN, ErrorKind::Forbidden)
             }
+            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, ErrorKind::TooMany),
             Self::Room(error) if error.retry_after().is_some() => {
                 tracing::warn!(%error, request = reference, "a page could not be shown for now");
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Unavailable)
@@ -102,6 +105,7 @@ impl Stop {
         let wait = match self {
             Self::Answer(response) => return *response,
             Self::Room(error) => error.retry_after(),
+            Self::TooMany(wait) => Some(wait),
             _ => None,
         };
         let page = pages::ErrorPage { chrome, kind, detail: detail.as_deref(), reference };

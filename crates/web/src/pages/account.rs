@@ -22,6 +22,8 @@ pub struct Account<'a> {
     pub end_others: Form<'a>,
     /// The form that ends this session.
     pub sign_out: Form<'a>,
+    /// The form that sends a link to confirm the address; absent when it is confirmed, or no mail can be sent.
+    pub send_verification: Option<Form<'a>>,
     /// Where a password is changed; absent when the account has none here.
     pub change_password_url: Option<&'a str>,
     /// Where the second factor is looked after.
@@ -71,6 +73,8 @@ pub enum Notice {
     SessionEnded,
     /// All sessions but this one have ended.
     OthersEnded,
+    /// A link to confirm the address is on its way.
+    VerificationSent,
 }
 
 impl Account<'_> {
@@ -80,6 +84,7 @@ impl Account<'_> {
             Notice::PasswordChanged => t.notice_password_changed,
             Notice::SessionEnded => t.notice_session_ended,
             Notice::OthersEnded => t.notice_others_ended,
+            Notice::VerificationSent => t.notice_verification_sent,
         })
     }
 

@@ -16,6 +16,8 @@ pub struct ChangePassword<'a> {
     pub username: &'a str,
     /// Whether nothing else is possible before a new password is chosen.
     pub forced: bool,
+    /// Whether a link by mail led here, and nobody is signed in.
+    pub by_link: bool,
     /// Whether the current password is asked for.
     pub ask_current: bool,
     /// Where "Cancel" leads; absent when there is no way back, as in the forced variant.
@@ -110,7 +112,7 @@ pub enum RepeatProblem {
 impl ChangePassword<'_> {
     fn title(&self) -> &'static str {
         let t = self.chrome.t();
-        if self.forced { t.choose_password } else { t.change_password }
+        if self.forced || self.by_link { t.choose_password } else { t.change_password }
     }
 
     fn rule_sentences(&self) -> Vec<String> {

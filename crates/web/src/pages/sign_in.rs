@@ -17,6 +17,8 @@ pub struct SignIn<'a> {
     pub username: &'a str,
     /// Whether there is a session already, and the application wants it confirmed (`prompt=login`, `max_age`).
     pub again: bool,
+    /// Where to go who forgot the password; absent where no mail can be sent.
+    pub forgot_url: Option<&'a str>,
     /// Why the form is shown once more.
     pub problem: Option<SignInProblem>,
 }

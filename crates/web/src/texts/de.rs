@@ -158,11 +158,40 @@ pub(super) static TEXTS: Texts = Texts {
         many: "Sie haben noch {} Wiederherstellungscodes.",
     },
 
+    forgot_title: "Passwort vergessen?",
+    forgot_detail: "Geben Sie Ihren Benutzernamen oder Ihre E-Mail-Adresse ein. Wenn das Konto eine Adresse hat, \
+                    schicken wir dorthin einen Link, mit dem Sie ein neues Passwort wählen.",
+    forgot_send: "Link schicken",
+    link_asked: "Sehen Sie in Ihre Post",
+    link_asked_detail: "Wenn es ein solches Konto gibt und es eine E-Mail-Adresse hat, ist eine Nachricht mit einem Link \
+                        unterwegs. Der Link funktioniert einmal und nur für kurze Zeit. Wenn nichts kommt, sehen Sie bei \
+                        der unerwünschten Post nach, oder fordern Sie in einigen Minuten noch einmal an.",
+    link_to_sign_in: "Zurück zur Anmeldung",
+    link_to_account: "Zu Ihrem Konto",
+    link_again: "Neuen Link anfordern",
+    link_dead: "Dieser Link funktioniert nicht mehr",
+    reset_dead_detail: "Er wurde schon verwendet, ist zu alt, oder es gibt einen neueren. Ihr Passwort ist durch ihn nicht \
+                        geändert worden.",
+    verify_dead_detail: "Er wurde schon verwendet, ist zu alt, oder es gibt einen neueren. Auf der Seite Ihres Kontos \
+                         können Sie einen neuen Link anfordern.",
+    reset_account: Phrase("Für das Konto {}"),
+    reset_done: "Ihr neues Passwort gilt",
+    reset_done_detail: "Wo immer Sie angemeldet waren, sind Sie jetzt abgemeldet. Melden Sie sich mit dem neuen Passwort \
+                        an.",
+    verify_title: "E-Mail-Adresse bestätigen",
+    verify_question: Phrase("Ist {} Ihre Adresse?"),
+    verify_button: "Ja, bestätigen",
+    verify_otherwise: "Wenn nicht, schließen Sie diese Seite einfach: Die Adresse bleibt unbestätigt.",
+    verify_done: "Ihre Adresse ist bestätigt",
+    verify_done_detail: "Sie können diese Seite schließen.",
+
     account: "Ihr Konto",
     name: "Name",
     username: "Benutzername",
     email: "E-Mail-Adresse",
     email_unconfirmed: "nicht bestätigt",
+    email_confirmed: "bestätigt",
+    email_confirm: "Link zur Bestätigung schicken",
     about_you: "Über Sie",
     sessions: "Wo Sie angemeldet sind",
     session_this: "Diese Sitzung",
@@ -194,6 +223,7 @@ pub(super) static TEXTS: Texts = Texts {
     notice_password_changed: "Ihr neues Passwort gilt ab jetzt.",
     notice_session_ended: "Die Sitzung ist beendet.",
     notice_others_ended: "Alle anderen Sitzungen sind beendet.",
+    notice_verification_sent: "Eine Nachricht mit einem Link ist auf dem Weg an Ihre Adresse.",
 
     error_bad_request: "Diese Anfrage lässt sich nicht beantworten",
     error_bad_request_detail: "Die Anwendung, von der Sie kommen, hat nicht in gültiger Form gefragt. Gehen Sie zu \

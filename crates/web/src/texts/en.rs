@@ -147,11 +147,39 @@ pub(super) static TEXTS: Texts = Texts {
         many: "You have {} recovery codes left.",
     },
 
+    forgot_title: "Forgot your password?",
+    forgot_detail: "Enter your user name or e-mail address. If the account has an address, we send a link to it by \
+                    which you choose a new password.",
+    forgot_send: "Send the link",
+    link_asked: "Look into your mail",
+    link_asked_detail: "If there is such an account and it has an e-mail address, a message with a link is on its way. \
+                        The link works once, and only for a short time. If nothing comes, look among the unwanted mail, \
+                        or ask again in a few minutes.",
+    link_to_sign_in: "Back to signing in",
+    link_to_account: "To your account",
+    link_again: "Ask for a new link",
+    link_dead: "This link does not work any more",
+    reset_dead_detail: "It was used already, it is too old, or there is a newer one. Your password has not been changed \
+                        by it.",
+    verify_dead_detail: "It was used already, it is too old, or there is a newer one. You can ask for a new link on the \
+                         page of your account.",
+    reset_account: Phrase("For the account {}"),
+    reset_done: "Your new password is in force",
+    reset_done_detail: "Wherever you were signed in, you are signed out now. Sign in with the new password.",
+    verify_title: "Confirm your e-mail address",
+    verify_question: Phrase("Is {} your address?"),
+    verify_button: "Yes, confirm it",
+    verify_otherwise: "If not, just close this page: the address stays unconfirmed.",
+    verify_done: "Your address is confirmed",
+    verify_done_detail: "You can close this page.",
+
     account: "Your account",
     name: "Name",
     username: "User name",
     email: "E-mail address",
     email_unconfirmed: "not confirmed",
+    email_confirmed: "confirmed",
+    email_confirm: "Send a link to confirm it",
     about_you: "About you",
     sessions: "Where you are signed in",
     session_this: "This session",
@@ -183,6 +211,7 @@ pub(super) static TEXTS: Texts = Texts {
     notice_password_changed: "Your new password is now in force.",
     notice_session_ended: "The session has ended.",
     notice_others_ended: "All other sessions have ended.",
+    notice_verification_sent: "A message with a link is on its way to your address.",
 
     error_bad_request: "This request cannot be answered",
     error_bad_request_detail: "The application that sent you here asked in a way that is not valid. \

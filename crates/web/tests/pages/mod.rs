@@ -156,7 +156,7 @@ fn a_problem_is_said_at_once_and_at_its_field() {
             assert!(input.has("aria-describedby"), "{input:?} in {name}");
         }
         let expected = ["refused", "empty", "too-many", "busy", "expired", "problem", "problems"];
-        let is_form = ["sign-in", "change-password"].iter().any(|page| name.starts_with(page));
+        let is_form = ["sign-in", "change-password", "forgot"].iter().any(|page| name.starts_with(page));
         if is_form && expected.iter().any(|end| name.ends_with(end)) {
             assert_eq!(alerts.len(), 1, "{name}");
             assert!(alerts[0].text.len() > 30, "{name}");
@@ -180,10 +180,13 @@ fn forms_ask_for_what_handlers_read() {
     assert_eq!(names("change-password"), password);
     assert_eq!(names("change-password-forced"), ["csrf", "flow", "new_password", "repeat_password"]);
     assert_eq!(names("form-post"), ["code", "state", "iss"]);
+    assert_eq!(names("choose-password-by-link"), ["csrf", "flow", "new_password", "repeat_password"]);
+    assert_eq!(names("forgot"), ["csrf", "flow", "username"]);
+    assert_eq!(names("verify-email"), ["csrf", "flow"]);
     let session = ["csrf", "flow", "session"];
     assert_eq!(
         names("account"),
-        [&["csrf", "flow"][..], &session, &session, &session, &["csrf", "flow"]].concat()
+        [&["csrf", "flow"][..], &["csrf", "flow"], &session, &session, &session, &["csrf", "flow"]].concat()
     );
 }
 
