@@ -6,6 +6,7 @@
 
 mod document;
 mod guessing;
+pub mod recovery;
 mod redirects;
 mod sessions;
 mod tokens;

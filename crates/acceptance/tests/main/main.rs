@@ -22,6 +22,7 @@ mod kill;
 mod logout;
 mod main_job;
 mod program;
+mod recovery;
 mod registration;
 mod routes;
 mod secrets_in_output;

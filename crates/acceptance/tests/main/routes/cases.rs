@@ -93,6 +93,14 @@ fn user_code(_: &Stage) -> Sent {
     vec![("user_code", "BCDF-GHJK".to_owned())]
 }
 
+fn name(_: &Stage) -> Sent {
+    vec![("username", "ada".to_owned())]
+}
+
+fn link_token(_: &Stage) -> Sent {
+    vec![("token", "kr_pr_made-up".to_owned())]
+}
+
 fn credentials(_: &Stage) -> Sent {
     vec![("username", "ada".to_owned()), ("password", keyreeve_acceptance::PASSWORD.to_owned())]
 }
@@ -131,6 +139,18 @@ pub const CASES: &[Case] = &[
     case("sign_out", "POST", nothing, [To("/signout/done"), Says(400, "csrf"), To("/signout/done")]),
     case("signed_out_page", "GET", nothing, [Status(200), To("/account"), Status(200)]),
     case("landing", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    // ── links by mail; the server of these tests can send none ──
+    case("forgot_page", "GET", nothing, [Status(404), Status(404), Status(404)]),
+    case("forgot", "POST", name, [Status(404), Status(404), Status(404)]),
+    case("forgot_sent_page", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    // A token is taken out of the URL, whatever it is worth.
+    case("reset_page", "GET", link_token, [To("/reset"), To("/reset"), To("/reset")]),
+    case("reset", "POST", new_password, [Status(410), Status(410), Status(410)]),
+    case("reset_done_page", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case("verify_page", "GET", link_token, [To("/verify"), To("/verify"), To("/verify")]),
+    case("verify", "POST", nothing, [Status(410), Status(410), Status(410)]),
+    case("verify_done_page", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case("verification_send", "POST", nothing, [To("/signin"), Status(400), To("/signin")]),
     // ── the account ──
     case("account_page", "GET", nothing, [To("/signin"), Says(200, "stranger"), To("/signin")]),
     case("password_page", "GET", nothing, [To("/signin"), Says(200, "stranger"), To("/signin")]),
