@@ -75,7 +75,10 @@ pub use settings::{
     DirectoryPolicy, PasswordPolicy, RecoveryPolicy, SessionPolicy, TenantSettings, ThrottlePolicy,
 };
 pub use tenants::{DEFAULT_SLUG, NewTenant, Tenant, TenantPatch, Tenants};
-pub use users::{Credential, NewUser, Patch, Profile, ProfilePatch, Revision, StateChange, User, Users};
+pub use users::{
+    Credential, DuplicateBy, DuplicateSet, Merge, MergeField, NewUser, Patch, Profile, ProfilePatch,
+    Revision, StateChange, User, Users,
+};
 
 use admission::{CounterKey, Standing as CounterStanding};
 use directory::Epochs;

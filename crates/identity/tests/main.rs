@@ -18,6 +18,7 @@ mod clients;
 mod groups;
 mod groups_model;
 mod house;
+mod merging;
 mod nodes;
 mod passwords;
 mod recovery;

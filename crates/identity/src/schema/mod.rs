@@ -3,6 +3,7 @@
 mod bulk;
 mod directory;
 mod ended;
+mod merge;
 mod people;
 mod recovery;
 mod requests;
@@ -12,6 +13,7 @@ mod second_factor;
 pub(crate) use bulk::*;
 pub(crate) use directory::*;
 pub(crate) use ended::*;
+pub(crate) use merge::*;
 pub(crate) use people::*;
 pub(crate) use recovery::*;
 pub(crate) use requests::*;
@@ -29,6 +31,7 @@ pub const MIGRATIONS: &[Migration] = &[
     second_factor::MIGRATION,
     ended::MIGRATION,
     requests::MIGRATION,
+    merge::MIGRATION,
 ];
 
 const PARTS: &[&[&Statement]] = &[
@@ -40,6 +43,7 @@ const PARTS: &[&[&Statement]] = &[
     search::STATEMENTS,
     second_factor::STATEMENTS,
     ended::STATEMENTS,
+    merge::STATEMENTS,
 ];
 
 /// Every statement of the room, for the test that prepares them all on both engines.

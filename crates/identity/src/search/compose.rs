@@ -71,7 +71,7 @@ pub(crate) trait Field: Send + Sync + 'static {
 
 /// A parameter that a statement keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     Text(String),
     Int(i64),
     Uuid(Uuid),

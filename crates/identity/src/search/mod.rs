@@ -27,6 +27,7 @@
 //! How to add a field: a variant in `users.rs` (`groups.rs`, …), its column there, and a line in the referee of
 //! `tests/search.rs`. Statements are put together from fixed fragments; whatever came from outside is a parameter.
 
+mod agree;
 mod compose;
 mod cursor;
 mod edges;
@@ -44,6 +45,7 @@ pub use roles::RoleField;
 pub use services::ServiceField;
 pub use users::UserField;
 
+pub(crate) use agree::duplicates_statement;
 pub(crate) use run::Totals;
 
 use keyreeve_filter::Filter;

@@ -62,7 +62,7 @@ pub(super) fn page<F: Field>(search: &Search<F>, view: View) -> Result<Plan, Err
     let mut edges = Edges::default();
     let mut tested = false;
     for part in search.filter.iter().flat_map(conjuncts) {
-        if !driver.answers(part) && !(driver.is_order() && edges.take(part, ordering.by)) {
+        if !(driver.answers(part) || driver.is_order() && edges.take(part, ordering.by)) {
             conditions.push(condition(part, &mut params)?);
             tested = true;
         }

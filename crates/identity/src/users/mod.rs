@@ -3,13 +3,17 @@
 
 mod attributes;
 mod availability;
+mod duplicates;
 pub(crate) mod fields;
 pub(crate) mod keys;
+mod merge;
 mod model;
 mod refresh;
 mod revise;
 mod service;
 
+pub use duplicates::{DuplicateBy, DuplicateSet};
+pub use merge::{Merge, MergeField};
 pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
 pub use revise::Revision;
 pub use service::{StateChange, Users};
