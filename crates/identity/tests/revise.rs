@@ -5,7 +5,7 @@ use keyreeve_base::{GroupId, UserId};
 use keyreeve_crypto::Secret;
 use keyreeve_identity::{
     Authority, Cause, Credential, Error, GroupPatch, GroupRevision, MemberChange, MembershipKind, NewGroup,
-    NewUser, Party, Patch, Profile, ProfilePatch, Reach, Revision, Subject,
+    NewUser, Party, Patch, Profile, ProfilePatch, Reach, Revision, StateChange, Subject,
 };
 use keyreeve_testkit::{Engine, on_both_engines};
 use std::collections::BTreeSet;
@@ -99,10 +99,10 @@ on_both_engines! {
         let house = house(engine).await;
         let ada = house.ada().await;
         let (users, by, whom) = (house.identity.users(), Cause::operator(), (house.id(), ada.id));
-        assert!(matches!(users.archive(whom, Some(9), &by).await, Err(Error::VersionConflict)));
-        users.archive(whom, Some(ada.version), &by).await.unwrap();
+        assert!(matches!(users.change_state(whom, StateChange::Archive, Some(9), &by).await, Err(Error::VersionConflict)));
+        users.change_state(whom, StateChange::Archive, Some(ada.version), &by).await.unwrap();
         assert!(users.get(house.id(), ada.id).await.unwrap().archived_at.is_some());
-        assert!(matches!(users.archive(whom, None, &by).await, Err(Error::NotFound("user"))));
+        assert!(matches!(users.change_state(whom, StateChange::Archive, None, &by).await, Err(Error::NotFound("user"))));
         let revision = Revision { enabled: Some(true), ..Revision::default() };
         assert!(matches!(users.revise(whom, revision, None, &by).await, Err(Error::NotFound("user"))));
         house.check().await;

@@ -6,6 +6,7 @@ use keyreeve_http::browser::path;
 use keyreeve_http::cookie::CookieNames;
 use keyreeve_http::route::Routes;
 use keyreeve_oidc::OidcState;
+use keyreeve_scim::ScimState;
 use keyreeve_web::{Pages, WebState};
 use std::sync::Arc;
 
@@ -24,7 +25,9 @@ pub fn routes(app: &App) -> Routes {
     let web = WebState::new(app.tokens.clone(), app.world.clone(), url.clone());
     let api =
         ApiState::new(app.store.clone(), app.tokens.clone(), app.world.clone(), app.config.api_rate_limit);
-    keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web)).merge(keyreeve_api::routes(api))
+    let scim = ScimState::new(app.tokens.clone());
+    let doors = keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web));
+    doors.merge(keyreeve_api::routes(api)).merge(keyreeve_scim::routes(scim))
 }
 
 /// Where a person signs in.

@@ -63,29 +63,6 @@ impl Users<'_> {
             .await
     }
 
-    /// Archives a user for good, see [`StateChange::Archive`]. With `version`, only if the user still is at that version.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] (also for archived users), [`Error::VersionConflict`].
-    pub async fn archive(
-        self,
-        (tenant, id): (TenantId, UserId),
-        version: Option<i64>,
-        cause: &Cause,
-    ) -> Result<(), Error> {
-        let (identity, cause) = (self.0.clone(), cause.clone());
-        self.0
-            .store()
-            .write(async move |tx: &mut Tx<'_>| {
-                let user = service::hold_user(tx, tenant, id).await?;
-                if version.is_some_and(|version| version != user.version) {
-                    return Err(Error::VersionConflict);
-                }
-                service::change_held(tx, &identity, user, StateChange::Archive, &cause).await.map(drop)
-            })
-            .await
-    }
-
     /// A new password, checked against the user as they are going to be, and hashed.
     async fn new_password(
         self,
