@@ -286,8 +286,3 @@ pub(crate) async fn resource_type(base: Base, place: Option<Path<Place>>) -> Ans
 pub(crate) async fn nothing() -> Response {
     ScimError::not_found().into_response()
 }
-
-/// `POST /Me`: nobody makes themselves an account here.
-pub(crate) async fn no_own_account() -> Response {
-    ScimError::new(StatusCode::NOT_IMPLEMENTED, "accounts are not made at /Me").into_response()
-}

@@ -72,7 +72,6 @@ pub fn routes(state: ScimState) -> Routes {
         );
     let own = Routes::new()
         .get("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::get_me)
-        .post("/scim/v2/{tenant}/Me", Guard::Public, "scim_me", handlers::no_own_account)
         .put("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::replace_me)
         .patch("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::patch_me)
         .delete("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::delete_me);

@@ -90,7 +90,7 @@ fn cookies(browser: &Browser) -> String {
 /// The path of a route with its parameters filled in.
 fn path_of(spec: &RouteSpec, keys: &Keys) -> String {
     let path = spec.path.replace("{tenant}", "acme").replace("{file}", &keys.asset);
-    path.replace("{client_id}", "portal").replace("{kind}", "user")
+    path.replace("{client_id}", "portal").replace("{kind}", "user").replace("{*rest}", "nothing/here")
 }
 
 /// Expects an answer that a caller of this guard can read, and that gives nothing away.
@@ -107,6 +107,14 @@ fn check(spec: &RouteSpec, request: &Request, reply: &Reply) {
         return;
     }
     let kind = reply.header("content-type").unwrap_or_default();
+    // RFC 7644 section 3.12.
+    if kind.starts_with("application/scim+json") {
+        let document: serde_json::Value =
+            serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("{}", about()));
+        assert_eq!(document["status"], reply.status.to_string(), "{}", about());
+        assert!(spec.path.starts_with("/scim/") && document["detail"].is_string(), "{}", about());
+        return;
+    }
     let problem = kind.starts_with("application/problem+json");
     if problem {
         let document: serde_json::Value =

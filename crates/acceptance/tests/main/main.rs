@@ -25,6 +25,7 @@ mod program;
 mod recovery;
 mod registration;
 mod routes;
+mod scim;
 mod secrets_in_output;
 mod service_tokens;
 mod sessions;

@@ -52,6 +52,10 @@ on_a_server! {
                 if !spec.path.contains("{tenant}") || spec.method == "OPTIONS" {
                     continue;
                 }
+                // There every tenant has its name in the path.
+                if tenant == "default" && spec.path.starts_with("/scim/") {
+                    continue;
+                }
                 let path = path_of(&spec, &tenant, "any");
                 let call = server.call(spec.method.as_str(), &path).header("origin", server.tokens().base_url());
                 let answer = call.bearer(&token).send().await.expect(404);
