@@ -74,7 +74,7 @@ pub(crate) async fn run(call: &Call, body: Value) -> Result<Value, ScimError> {
             let done = if needs.iter().all(|id| made.contains_key(id)) {
                 operation.carry_out(call, &made).await
             } else {
-                Done::error(unresolved())
+                Done::error(&unresolved())
             };
             errors = errors.saturating_add(usize::from(done.error.is_some()));
             operation.note(&done, &mut made, &mut failed);
@@ -86,7 +86,7 @@ pub(crate) async fn run(call: &Call, body: Value) -> Result<Value, ScimError> {
         if still.len() == before {
             for at in still {
                 if let (Some(operation), Some(answer)) = (operations.get(at), answers.get_mut(at)) {
-                    *answer = Some(operation.answer(Done::error(unresolved())));
+                    *answer = Some(operation.answer(Done::error(&unresolved())));
                 }
             }
             break;
@@ -184,7 +184,7 @@ impl Operation {
     async fn carry_out(&self, call: &Call, made: &HashMap<String, String>) -> Done {
         match self.try_carry_out(call, made).await {
             Ok(done) => done,
-            Err(error) => Done::error(error),
+            Err(error) => Done::error(&error),
         }
     }
 
@@ -289,7 +289,7 @@ impl Operation {
 }
 
 impl Done {
-    fn error(error: ScimError) -> Self {
+    fn error(error: &ScimError) -> Self {
         Self { status: error.status, location: None, version: None, error: Some(error.document()) }
     }
 }
@@ -323,6 +323,7 @@ fn resolved(value: Value, made: &HashMap<String, String>) -> Value {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "documents are written where they are used")]
     fn request(operations: Value) -> Value {
         json!({"schemas": [REQUEST_URN], "Operations": operations})
     }

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "documents are written where they are used")]
+
 use super::*;
 use crate::schema::{ENTERPRISE_URN, Resource, USER_URN};
 use proptest::prelude::*;

@@ -216,7 +216,7 @@ fn profile_of(document: &Document, former: &Profile) -> Result<Profile, ScimErro
             "phoneNumbers" => {
                 profile.phone_number = put_list_with_main(&mut attributes, "phoneNumbers", value)?;
             }
-            name if attribute.many => put_list(&mut attributes, name, items(value))?,
+            name if attribute.many => put_list(&mut attributes, name, &items(value))?,
             name if !attribute.sub.is_empty() => {
                 for part in attribute.sub {
                     let value = value.and_then(|value| value.get(part.name));
@@ -269,7 +269,7 @@ fn items(value: Option<&Value>) -> Vec<Value> {
     value.and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-fn put_list(attributes: &mut Attributes, name: &str, values: Vec<Value>) -> Result<(), ScimError> {
+fn put_list(attributes: &mut Attributes, name: &str, values: &[Value]) -> Result<(), ScimError> {
     if values.len() > MAX_VALUES {
         return Err(ScimError::value(format!("{name} has more than {MAX_VALUES} values")));
     }
@@ -319,7 +319,7 @@ fn put_list_with_main(
         members.remove("value");
     }
     if !(only_the_usual && at == Some(0) && values.len() == 1) {
-        put_list(attributes, name, values)?;
+        put_list(attributes, name, &values)?;
     }
     Ok(main)
 }

@@ -1,5 +1,7 @@
 //! Provisioning by SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865), as other systems do it.
 
+#![allow(clippy::needless_pass_by_value, reason = "documents are written where they are used")]
+
 mod bulk;
 mod groups;
 mod lists;
