@@ -3,8 +3,8 @@
 use crate::error::ScimError;
 use crate::limits::MAX_BODY_BYTES;
 use axum::body::Body;
-use http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::HeaderMap;
+use keyreeve_http::body::BodyError;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
@@ -15,18 +15,8 @@ use std::fmt;
 /// 415 unless it is declared as JSON (RFC 7644 section 3.8), 413 for one that is too long, 400 `invalidSyntax` for what is no
 /// JSON or names a member twice, in whatever case: names are case-insensitive here, so one of the two would be lost.
 pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Value, ScimError> {
-    if !is_json(headers) {
-        let detail = "the content type must be application/scim+json or application/json";
-        return Err(ScimError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-    }
-    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("the request is longer than {MAX_BODY_BYTES} bytes");
-            return Err(ScimError::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-        }
-        Err(_) => return Err(ScimError::syntax("the request could not be read")),
-    };
+    let kinds = ["application/scim+json", "application/json"];
+    let bytes = keyreeve_http::body::read(headers, body, &kinds, MAX_BODY_BYTES).await.map_err(refused)?;
     parse(&bytes)
 }
 
@@ -36,28 +26,17 @@ fn parse(bytes: &[u8]) -> Result<Value, ScimError> {
         .map_err(|error| ScimError::syntax(format!("the request is not acceptable JSON: {error}")))
 }
 
-/// One of SCIM's media types, in UTF-8, not compressed (ABUSE-CASES AC-58, AC-60).
-fn is_json(headers: &HeaderMap) -> bool {
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return false;
-    }
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Ok(text) = value.to_str() else { return false };
-    let (kind, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let kind = kind.trim();
-    let known =
-        kind.eq_ignore_ascii_case("application/scim+json") || kind.eq_ignore_ascii_case("application/json");
-    known && parameters.split(';').all(is_utf8_or_nothing)
-}
-
-fn is_utf8_or_nothing(parameter: &str) -> bool {
-    match parameter.trim().split_once('=') {
-        None => parameter.trim().is_empty(),
-        Some((name, value)) => {
-            name.trim().eq_ignore_ascii_case("charset")
-                && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+fn refused(error: BodyError) -> ScimError {
+    match error {
+        BodyError::ContentType => {
+            let detail = "the content type must be application/scim+json or application/json";
+            ScimError::new(error.status(), detail)
         }
+        BodyError::TooLarge => {
+            ScimError::new(error.status(), format!("the request is longer than {MAX_BODY_BYTES} bytes"))
+        }
+        BodyError::TooSlow => ScimError::new(error.status(), error.to_string()),
+        BodyError::Unreadable => ScimError::syntax(error.to_string()),
     }
 }
 
@@ -141,25 +120,6 @@ const MAX_MEMBERS: usize = 128;
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn declared(value: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
-        is_json(&headers)
-    }
-
-    #[test]
-    fn only_json_is_json() {
-        for good in ["application/scim+json", "application/json; charset=utf-8", "APPLICATION/SCIM+JSON;"] {
-            assert!(declared(good), "{good}");
-        }
-        for bad in
-            ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "json"]
-        {
-            assert!(!declared(bad), "{bad}");
-        }
-        assert!(!is_json(&HeaderMap::new()));
-    }
 
     #[test]
     fn a_name_stands_once_in_whatever_case() {

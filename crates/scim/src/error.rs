@@ -161,6 +161,10 @@ impl From<IdentityError> for ScimError {
             }
             IdentityError::Policy(_) => Self::value(error.to_string()),
             IdentityError::Busy { retry_after } => Self::busy(*retry_after),
+            // Requests have no keys here.
+            IdentityError::Repeated { .. } | IdentityError::KeyReused => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             IdentityError::Seal(_)
             | IdentityError::MasterKey { .. }
             | IdentityError::Hash(_)

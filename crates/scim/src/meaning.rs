@@ -360,7 +360,6 @@ mod tests {
             "password pr",
             r#"shoeSize eq "x""#,
             r#"name.first eq "x""#,
-            r#"active gt true"#,
             r#"active eq "x""#,
             "userName eq 7",
             r#"meta.created co "2""#,

@@ -16,7 +16,8 @@ use people::{Stage, Who};
 
 /// The path of a route at a tenant, with its other parameters filled in.
 fn path_of(spec: &RouteSpec, tenant: &str, file: &str) -> String {
-    let path = spec.path.replace("{tenant}", tenant).replace("{file}", file).replace("{*rest}", "nothing/here");
+    let path =
+        spec.path.replace("{tenant}", tenant).replace("{file}", file).replace("{*rest}", "nothing/here");
     let path = path.replace("{kind}", "user").replace("{name}", "ada").replace("{client_id}", "portal");
     let path = ["{id}", "{member}", "{secret}", "{role}", "{user}", "{session}"]
         .iter()
