@@ -77,7 +77,8 @@ pub(crate) fn refused(error: &TokenError, basic: bool) -> Response {
         | TokenError::AccessDenied
         | TokenError::UnauthorizedClient
         | TokenError::UnsupportedGrantType
-        | TokenError::InvalidScope(_) => (StatusCode::BAD_REQUEST, None),
+        | TokenError::InvalidScope(_)
+        | TokenError::InvalidTarget(_) => (StatusCode::BAD_REQUEST, None),
     };
     let description = match error {
         TokenError::Internal(_) => "the server could not do this now".to_owned(),

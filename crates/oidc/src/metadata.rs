@@ -95,8 +95,6 @@ fn cacheable(body: Bytes, digest: &[u8], kind: HeaderValue, headers: &HeaderMap)
 fn oauth_document(issuer: &str, policy: &TokenPolicy) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let mut grants: Vec<&str> = GrantType::ALL.iter().map(|grant| grant.as_str()).collect();
-    let not_yet = [GrantType::JwtBearer.as_str(), GrantType::TokenExchange.as_str()];
-    grants.retain(|grant| !not_yet.contains(grant));
     grants.retain(|grant| policy.password_grant || *grant != GrantType::Password.as_str());
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let with_none = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];

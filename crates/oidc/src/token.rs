@@ -12,7 +12,9 @@ use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::{ParamError, Params, StrictForm};
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
-use keyreeve_tokens::grants::{CodeRedemption, PasswordRequest, RefreshRequest};
+use keyreeve_tokens::grants::{
+    AssertionRequest, CodeRedemption, ExchangeRequest, PasswordRequest, RefreshRequest,
+};
 use keyreeve_tokens::{AuthenticatedClient, ServiceCredential, TokenError, TokenResponse};
 use std::sync::Arc;
 
@@ -52,6 +54,25 @@ async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, Toke
             tokens.refresh(tenant, &client, rotation, origin).await
         }
         "client_credentials" => tokens.client_credentials(tenant, &client, params.get("scope"), origin).await,
+        "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
+            let asked = AssertionRequest { assertion: required("assertion")?, scope: params.get("scope") };
+            tokens.use_assertion_grant(tenant, &client, asked, origin).await
+        }
+        "urn:ietf:params:oauth:grant-type:token-exchange" => {
+            let actor = match (params.get("actor_token"), params.get("actor_token_type")) {
+                (None, None) => None,
+                _ => Some((required("actor_token")?, required("actor_token_type")?)),
+            };
+            let asked = ExchangeRequest {
+                subject_token: required("subject_token")?,
+                subject_token_type: required("subject_token_type")?,
+                actor,
+                requested_token_type: params.get("requested_token_type"),
+                audience: params.get("audience"),
+                scope: params.get("scope"),
+            };
+            tokens.exchange(tenant, &client, asked, origin).await
+        }
         "urn:ietf:params:oauth:grant-type:device_code" => {
             tokens.redeem_device(tenant, &client, required("device_code")?, origin).await
         }

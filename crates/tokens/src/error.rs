@@ -101,6 +101,9 @@ pub enum TokenError {
     /// `invalid_scope`: the scope is malformed, or exceeds what was granted.
     #[error("{0}")]
     InvalidScope(String),
+    /// `invalid_target`: a resource is malformed, unknown, or exceeds what was granted (RFC 8707 section 2).
+    #[error("{0}")]
+    InvalidTarget(&'static str),
     /// Too many failed attempts; answered with 429.
     #[error("too many attempts; try again in {} s", .retry_after.as_secs().max(1))]
     Throttled {
@@ -133,6 +136,7 @@ impl TokenError {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
+            Self::InvalidTarget(_) => "invalid_target",
             Self::Throttled { .. } | Self::Busy { .. } => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }

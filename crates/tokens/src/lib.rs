@@ -15,6 +15,7 @@
 //! | [`device`] | the device grant: codes that are typed elsewhere |
 //! | [`registration`] | clients that register themselves |
 //! | [`backchannel`] | telling clients that a session has ended |
+//! | [`issuers`] | issuers whose assertions a tenant trusts |
 //! | [`keys`] | signing keys and their rotation |
 //! | [`claims`], [`scope`], [`pkce`], [`policy`] | the pure parts |
 //!
@@ -35,6 +36,7 @@ pub mod consent;
 pub mod device;
 mod error;
 pub mod grants;
+pub mod issuers;
 pub mod keys;
 pub mod logout;
 pub mod mappers;

@@ -134,6 +134,7 @@ impl Tokens {
             .store
             .write(async move |tx: &mut Tx<'_>| {
                 tx.execute(&schema::PRUNE_JTIS, &params![now]).await?;
+                tx.execute(&schema::issuers::PRUNE_ISSUER_JTIS, &params![now]).await?;
                 tx.execute(&schema::PRUNE_REVOKED, &params![now]).await?;
                 room.prune_deliveries(tx).await?;
                 let long_over = now.minus(crate::device::KEPT_AFTER_END);

@@ -2,6 +2,7 @@
 
 mod bound;
 pub(crate) mod device;
+pub(crate) mod issuers;
 pub(crate) mod logout;
 mod mappers;
 pub(crate) mod registration;
@@ -22,6 +23,7 @@ pub const MIGRATIONS: &[Migration] = &[
     device::MIGRATION,
     registration::MIGRATION,
     logout::MIGRATION,
+    issuers::MIGRATION,
 ];
 
 /// Every statement of the room, for the test that prepares them all on both engines.
@@ -32,6 +34,7 @@ pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
             + bound::STATEMENTS.len()
             + device::STATEMENTS.len()
             + registration::STATEMENTS.len()
+            + issuers::STATEMENTS.len()
             + logout::STATEMENTS.len()
     },
 >(&[
@@ -40,6 +43,7 @@ pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
     bound::STATEMENTS,
     device::STATEMENTS,
     registration::STATEMENTS,
+    issuers::STATEMENTS,
     logout::STATEMENTS,
 ]);
 

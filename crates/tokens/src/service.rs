@@ -4,6 +4,7 @@ use crate::access::Verified;
 use crate::clients::{ClientRecord, Clients};
 use crate::error::Error;
 use crate::grants::GrantState;
+use crate::issuers::{Issuers, KeyCache, TrustedIssuer};
 use crate::keys::{KeySet, Keys};
 use crate::mappers::Mapper;
 use crate::policy::TokenPolicy;
@@ -29,6 +30,8 @@ pub(crate) mod topic {
     pub(crate) const KEYS: &str = "signing_key";
     /// A client; the key is its `client_id`.
     pub(crate) const CLIENT: &str = "client";
+    /// A tenant's trusted issuers; the key is the tenant.
+    pub(crate) const ISSUER: &str = "trusted_issuer";
     /// A grant that was revoked; the key is its identifier.
     pub(crate) const GRANT: &str = "grant";
     /// The mappers of a client, or (`*`) of all clients of a tenant; the key is the client's row.
@@ -85,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) keys: Arc<Cache<TenantId, Arc<KeySet>>>,
     pub(crate) clients: Arc<Cache<String, Arc<ClientRecord>>>,
     pub(crate) mappers: Arc<Cache<ClientId, Arc<[Mapper]>>>,
+    pub(crate) issuers: Arc<Cache<TenantId, Arc<Vec<TrustedIssuer>>>>,
+    pub(crate) issuer_keys: KeyCache,
     pub(crate) grants: Arc<Cache<GrantId, Option<Arc<GrantState>>>>,
     pub(crate) revoked: Arc<Cache<Uuid, bool>>,
     /// Tokens whose signature was verified, by the digest of their text. Holds nothing that can change: whether the
@@ -102,6 +107,8 @@ impl Tokens {
             keys: Cache::new(&store, topic::KEYS, TENANTS_CACHED),
             clients: Cache::new(&store, topic::CLIENT, CLIENTS_CACHED),
             mappers: Cache::new(&store, topic::MAPPER, CLIENTS_CACHED),
+            issuers: Cache::new(&store, topic::ISSUER, TENANTS_CACHED),
+            issuer_keys: KeyCache::default(),
             grants: Cache::new(&store, topic::GRANT, GRANTS_CACHED),
             revoked: Cache::new(&store, topic::TOKEN, TOKENS_CACHED),
             verified: quick_cache::sync::Cache::new(TOKENS_CACHED),
@@ -147,6 +154,12 @@ impl Tokens {
     #[must_use]
     pub const fn clients(&self) -> Clients<'_> {
         Clients(self)
+    }
+
+    /// The use cases of trusted issuers.
+    #[must_use]
+    pub const fn issuers(&self) -> Issuers<'_> {
+        Issuers(self)
     }
 
     /// The use cases of signing keys.

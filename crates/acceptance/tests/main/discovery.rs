@@ -115,6 +115,15 @@ async fn grant_types(mount: &Mount, advertised: Vec<&str>) {
                 mount.token(&client, &form).await.refused(400, "invalid_grant");
                 continue;
             }
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
+                let form = [("grant_type", grant), ("assertion", "x")];
+                mount.token(&client, &form).await.refused(400, "invalid_grant");
+                continue;
+            }
+            "urn:ietf:params:oauth:grant-type:token-exchange" => vec![
+                ("subject_token", tokens.access.as_str()),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ],
             "password" => vec![("username", "ada"), ("password", keyreeve_acceptance::PASSWORD)],
             other => panic!("an unknown grant type is advertised: {other}"),
         };

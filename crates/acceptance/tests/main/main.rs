@@ -12,11 +12,13 @@
 
 mod abuse;
 mod api;
+mod assertions;
 mod backchannel;
 mod bad_input;
 mod basic_op;
 mod device;
 mod discovery;
+mod exchange;
 mod front_channel;
 mod kill;
 mod logout;

@@ -35,10 +35,53 @@ pub(crate) struct AccessClaims<'a> {
     /// The key whose possession goes with it (RFC 9449 section 6).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cnf: Option<Confirmation<&'a str>>,
+    /// Who acts for the subject (RFC 8693 section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<&'a Act>,
+    /// The token that it was exchanged for, with which it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) src: Option<&'a Source>,
     /// What mappers say; never one of the names above.
     #[serde(flatten)]
     pub(crate) mapped: Map<String, Value>,
 }
+
+/// Who acts for the subject of a token, and who acted before (RFC 8693 section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// A `client_id`, or the identifier of a user or service account.
+    pub sub: String,
+    /// Who acted before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Self>>,
+}
+
+/// The token that another was exchanged for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its identifier.
+    pub jti: Uuid,
+    /// The client, or service account, that it was issued to.
+    pub client_id: String,
+    /// The token that it was exchanged for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<Box<Self>>,
+}
+
+impl Source {
+    /// This one and all before it, the nearest first. Ends where the longest chain that is ever made would.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |source| source.src.as_deref()).take(MAX_SOURCES)
+    }
+
+    /// How often a token with this source was exchanged.
+    pub(crate) fn depth(&self) -> usize {
+        self.chain().count()
+    }
+}
+
+/// More sources than this are never in a token.
+const MAX_SOURCES: usize = 8;
 
 /// The key that a token is bound to (RFC 7800 section 3.1, RFC 9449 section 6.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,13 +177,24 @@ pub struct VerifiedClaims {
     pub gid: Option<GrantId>,
     /// The key that it is bound to. A token with this claim is worth nothing without a proof of that key.
     pub cnf: Option<Confirmation>,
+    /// Who acts for the subject.
+    pub act: Option<Act>,
+    /// The token that it was exchanged for, with which it ends.
+    pub src: Option<Source>,
 }
 
 impl VerifiedClaims {
+    /// The client, or service account, whose token stood at the beginning.
+    #[must_use]
+    pub fn first_client(&self) -> &str {
+        let first = self.src.as_ref().and_then(|source| source.chain().last());
+        first.map_or(&self.client_id, |source| &source.client_id)
+    }
+
     /// The service account that it speaks for: those are their own clients, and no client is called by a UUID.
     #[must_use]
     pub fn service_account(&self) -> Option<ServiceAccountId> {
-        (self.gid.is_none() && self.sub == self.client_id).then(|| self.sub.parse().ok()).flatten()
+        (self.gid.is_none() && self.sub == self.first_client()).then(|| self.sub.parse().ok()).flatten()
     }
 }
 
@@ -207,6 +261,8 @@ mod tests {
                 sid: None,
                 gid: None,
                 cnf: None,
+                act: None,
+                src: None,
                 mapped: Map::new(),
             };
             serde_json::to_value(&claims).unwrap()

@@ -1,6 +1,7 @@
 //! Introspection (RFC 7662).
 
 use super::{Confirmation, TokenSubject};
+use crate::access::Act;
 use crate::clients::{AuthenticatedClient, Client};
 use crate::error::{Error, TokenError};
 use crate::grants::{Grant, HandleKind};
@@ -66,6 +67,9 @@ pub struct Introspection {
     /// The grant that it ends with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<GrantId>,
+    /// Who acts for the subject (RFC 8693 section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
     /// The key that it is bound to (RFC 9449 section 6.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
@@ -136,6 +140,7 @@ impl Tokens {
             amr: claims.amr.clone(),
             sid: claims.sid,
             gid: claims.gid,
+            act: claims.act.clone(),
             cnf: claims.cnf.clone(),
             mapped: self.mapped(tenant.id, &access, Target::Introspection).await?,
         }))

@@ -8,7 +8,7 @@ mod claims;
 mod introspection;
 
 pub(crate) use claims::{AccessClaims, HintClaims, IdClaims, access_hash};
-pub use claims::{Confirmation, VerifiedClaims};
+pub use claims::{Act, Confirmation, Source, VerifiedClaims};
 pub use introspection::Introspection;
 
 use crate::claims::{ClaimSet, describe};
@@ -19,7 +19,7 @@ use crate::mappers::{About, Target, Wanted};
 use crate::schema;
 use crate::scope;
 use crate::service::Tokens;
-use keyreeve_base::{TenantId, Timestamp};
+use keyreeve_base::{SessionId, TenantId, Timestamp};
 use keyreeve_crypto::jws::{MAX_TOKEN_BYTES, Unverified};
 use keyreeve_crypto::sha256;
 use keyreeve_identity::{Party, ServiceAccount, Tenant, User};
@@ -86,6 +86,11 @@ impl AccessToken {
         }
     }
 
+    /// The session that it leans on; none for what outlives the session in which it was granted.
+    pub(crate) fn leans_on(&self) -> Option<SessionId> {
+        self.grant.as_ref().and_then(|grant| grant.session)
+    }
+
     /// Whether it is good for `scope`.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
@@ -127,23 +132,48 @@ impl Tokens {
         if !in_time || !tenant.is_active() || self.is_revoked(tenant.id, claims.jti).await? {
             return Ok(None);
         }
-        if let Some(account) = claims.service_account() {
+        let service = claims.service_account();
+        let own = service.is_some() && claims.src.is_none();
+        let client =
+            if own { None } else { self.good_client(tenant.id, &claims.client_id, claims.iat).await? };
+        if !own && client.is_none() {
+            return Ok(None);
+        }
+        // Each token on the way to this one, and each client that had it (AC-16).
+        let mut first = client.clone();
+        for source in claims.src.iter().flat_map(Source::chain) {
+            if self.is_revoked(tenant.id, source.jti).await? {
+                return Ok(None);
+            }
+            let by_service = service.is_some() && source.client_id == claims.sub;
+            first = self.good_client(tenant.id, &source.client_id, claims.iat).await?;
+            if first.is_none() && !by_service {
+                return Ok(None);
+            }
+        }
+        if let Some(account) = service {
             // The account and whoever answers for it, as they are now (AC-77).
             let account = self.0.identity.service_accounts().active(tenant.id, account).await?;
             return Ok(account.map(|account| {
                 let subject = TokenSubject::Service(account);
-                AccessToken { verified, client: None, subject, grant: None }
+                AccessToken { verified, client, subject, grant: None }
             }));
         }
-        let Some(client) = self.clients().by_client_id(tenant.id, &claims.client_id).await? else {
-            return Ok(None);
-        };
-        // A client that was removed and registered anew under the same name is another one.
-        if !client.settings.enabled || client.created_at.seconds() > claims.iat {
-            return Ok(None);
-        }
-        let Some((subject, grant)) = self.subject_of(&client, claims).await? else { return Ok(None) };
-        Ok(Some(AccessToken { verified, client: Some(client), subject, grant }))
+        let Some(first) = first else { return Ok(None) };
+        let Some((subject, grant)) = self.subject_of(&first, claims).await? else { return Ok(None) };
+        Ok(Some(AccessToken { verified, client, subject, grant }))
+    }
+
+    /// The client of this name, if it may do anything, and is the one that the name meant at `iat`: one that was removed
+    /// and registered anew under the same name is another one.
+    async fn good_client(
+        &self,
+        tenant: TenantId,
+        client_id: &str,
+        iat: i64,
+    ) -> Result<Option<Arc<Client>>, Error> {
+        let found = self.clients().by_client_id(tenant, client_id).await?;
+        Ok(found.filter(|client| client.settings.enabled && client.created_at.seconds() <= iat))
     }
 
     /// The claims of a token that one of the tenant's published keys has signed, from memory if it was seen before.
@@ -192,9 +222,8 @@ impl Tokens {
     ) -> Result<Option<(TokenSubject, Option<Arc<GrantState>>)>, Error> {
         let tenant = client.tenant_id;
         let Some(gid) = claims.gid else {
-            return Ok(
-                (claims.sub == claims.client_id).then(|| (TokenSubject::Client(Arc::clone(client)), None))
-            );
+            return Ok((claims.sub == claims.first_client())
+                .then(|| (TokenSubject::Client(Arc::clone(client)), None)));
         };
         let found = self.grant_state(tenant, gid).await?;
         let Some(grant) = found.filter(|grant| !grant.revoked && grant.client == client.id) else {

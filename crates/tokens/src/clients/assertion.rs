@@ -6,6 +6,7 @@ use keyreeve_crypto::jws::Unverified;
 use keyreeve_crypto::sha256;
 use keyreeve_crypto::sign::VerifyingKey;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// The value of `client_assertion_type`.
@@ -71,7 +72,7 @@ pub(super) struct Expected<'a> {
 /// The reason, for the audit log.
 pub(super) fn verify(jwt: &str, expected: &Expected<'_>) -> Result<Assertion, &'static str> {
     let unverified = Unverified::parse(jwt).map_err(|_| "the assertion is not a JWT of an accepted kind")?;
-    let claims = verified_claims(&unverified, expected.keys)?;
+    let claims: Claims = verified_claims(&unverified, expected.keys)?;
     if claims.iss != expected.client_id || claims.sub != expected.client_id {
         return Err("the assertion's iss and sub are not the client");
     }
@@ -105,10 +106,10 @@ pub(super) fn verify(jwt: &str, expected: &Expected<'_>) -> Result<Assertion, &'
 
 /// The claims, if one of the client's registered keys signed them. `kid` only narrows the choice; keys in the token are
 /// never looked at.
-fn verified_claims(
+pub(crate) fn verified_claims<T: DeserializeOwned>(
     unverified: &Unverified<'_>,
     keys: &[(Option<String>, VerifyingKey)],
-) -> Result<Claims, &'static str> {
+) -> Result<T, &'static str> {
     let named = |registered: &Option<String>, key: &VerifyingKey| match (unverified.kid(), registered) {
         (Some(kid), Some(registered)) => kid == registered,
         (Some(kid), None) => kid == key.kid() || keys.len() == 1,

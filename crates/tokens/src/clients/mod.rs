@@ -7,12 +7,13 @@ mod model;
 mod redirect_uri;
 mod service;
 
+pub(crate) use assertion::verified_claims;
 pub use authenticate::{AuthenticatedClient, ClientCredential};
 pub use bulk::{ClientRow, MIN_SECRET_BYTES, SecretRow, adopt_secret};
 pub(crate) use model::check_identifier;
 pub use model::{
-    AuthMethod, Client, ClientKind, ClientSettings, GrantType, LifetimeOverrides, MAX_CLIENT_KEYS,
-    MAX_REDIRECT_URIS, NewClient, SecretInfo,
+    AuthMethod, Client, ClientKind, ClientSettings, ExchangeSettings, GrantType, LifetimeOverrides,
+    MAX_CLIENT_KEYS, MAX_REDIRECT_URIS, NewClient, SecretInfo,
 };
 pub use redirect_uri::{MAX_REDIRECT_URI_BYTES, RedirectUri, RedirectUriError};
 pub use service::Clients;

@@ -149,6 +149,16 @@ pub struct LifetimeOverrides {
     pub refresh_absolute_s: Option<u32>,
 }
 
+/// What a client may do by token exchange (RFC 8693), beside getting tokens for less of what it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExchangeSettings {
+    /// The audiences for which it may get tokens in exchange for those that it was handed.
+    pub audiences: Vec<String>,
+    /// Whether it may get tokens that do not say that it acts for their subject.
+    pub impersonation: bool,
+}
+
 /// What an operator sets. Kept as one JSON document; every field but the name has a default.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,6 +208,9 @@ pub struct ClientSettings {
     /// Its home page, shown (as a host) where users are asked for consent.
     #[serde(default)]
     pub client_uri: Option<String>,
+    /// What it may do by token exchange, beside narrowing (RFC 8693).
+    #[serde(default)]
+    pub exchange: ExchangeSettings,
     /// Where it is told that a session has ended in which it got tokens (OpenID Connect Back-Channel Logout 1.0).
     #[serde(default)]
     pub backchannel_logout_uri: Option<String>,
@@ -233,6 +246,7 @@ impl ClientSettings {
             access_token_alg: None,
             lifetimes: LifetimeOverrides::default(),
             client_uri: None,
+            exchange: ExchangeSettings::default(),
             backchannel_logout_uri: None,
             backchannel_logout_session_required: false,
             enabled: true,
@@ -280,6 +294,13 @@ impl ClientSettings {
         check_name(&self.name)?;
         self.check_authentication()?;
         self.check_redirects()?;
+        if self.exchange.audiences.len() > MAX_AUDIENCES {
+            return Err(Error::invalid(
+                "exchange.audiences",
+                format!("has more than {MAX_AUDIENCES} members"),
+            ));
+        }
+        self.exchange.audiences.iter().try_for_each(|text| check_identifier("exchange.audiences", text))?;
         for text in self.audiences.iter().chain(&self.resources) {
             check_identifier("audiences", text)?;
         }
@@ -321,6 +342,9 @@ impl ClientSettings {
         for jwk in &self.jwks {
             VerifyingKey::from_jwk(jwk)
                 .map_err(|e| Error::invalid("jwks", format!("holds an unusable key: {e}")))?;
+        }
+        if self.kind() == ClientKind::Public && self.allows(GrantType::TokenExchange) {
+            return Err(Error::invalid("grant_types", "cannot hold token-exchange for a public client"));
         }
         if self.kind() == ClientKind::Public && self.allows(GrantType::ClientCredentials) {
             return Err(Error::invalid("grant_types", "cannot hold client_credentials for a public client"));

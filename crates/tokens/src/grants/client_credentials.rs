@@ -50,6 +50,7 @@ impl Tokens {
             refresh_token: None,
             resources: &[],
             key: None,
+            exchanged: None,
         };
         self.issue(issue, &signers).await
     }

@@ -3,20 +3,25 @@
 //! Each use case is one transaction: it consumes something by one conditional update, asks admission, which writes the
 //! audit entry, and commits. Only then are tokens signed, from the [`Admitted`] that came of it.
 
+mod assertion;
 mod client_credentials;
 mod code;
 mod device;
+mod exchange;
 mod handle;
 mod password;
 mod refresh;
 mod service;
 
+pub use assertion::AssertionRequest;
 pub use code::CodeRedemption;
+pub use exchange::ExchangeRequest;
 pub(crate) use handle::Kind as HandleKind;
 pub use password::PasswordRequest;
 pub use refresh::RefreshRequest;
 pub use service::ServiceCredential;
 
+use self::exchange::Exchanged;
 use crate::access::{AccessClaims, Confirmation, IdClaims, access_hash};
 use crate::claims::{self, ClaimsRequest};
 use crate::clients::{Client, LifetimeOverrides};
@@ -54,6 +59,9 @@ pub struct TokenResponse {
     /// The ID token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token: Option<String>,
+    /// What kind of token an exchange has led to (RFC 8693 section 2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
     /// What was granted, which may be less than what was asked for.
     pub scope: ScopeSet,
 }
@@ -215,6 +223,8 @@ pub(crate) struct Issue<'a> {
     pub(crate) resources: &'a [String],
     /// The key that the access token is bound to: its RFC 7638 thumbprint.
     pub(crate) key: Option<&'a str>,
+    /// What it takes over from the token that it is exchanged for.
+    pub(crate) exchanged: Option<&'a Exchanged>,
 }
 
 /// What signing needs, fetched before anything is consumed.
@@ -277,11 +287,15 @@ impl Tokens {
         if let Some(grant) = issue.grant {
             expires_at = expires_at.min(grant.expires_at);
         }
+        if let Some(exchanged) = issue.exchanged {
+            expires_at = expires_at.min(exchanged.expires_at);
+        }
         let client_id = issue.holder.client_id();
-        let sub = match issue.admitted.subject() {
-            Subject::User(user) => user.to_string(),
-            Subject::Client(_) => client_id.clone(),
-            Subject::Service(account) => account.to_string(),
+        let sub = match (issue.exchanged, issue.admitted.subject()) {
+            (Some(exchanged), _) => exchanged.sub.clone(),
+            (None, Subject::User(user)) => user.to_string(),
+            (None, Subject::Client(_)) => client_id.clone(),
+            (None, Subject::Service(account)) => account.to_string(),
         };
         let known = self.known(about(&issue)).await?;
         let mapped = known.say(&wanted(&issue, Target::AccessToken));
@@ -299,15 +313,20 @@ impl Tokens {
             auth_time: user_facts.map(|(_, auth_time)| auth_time),
             acr: user_facts.and_then(|(grant, _)| grant.acr.as_deref()),
             amr: user_facts.map_or(&[], |(grant, _)| &grant.amr),
-            sid: issue.admitted.session(),
+            sid: match issue.exchanged {
+                Some(exchanged) => exchanged.claims.sid,
+                None => issue.admitted.session(),
+            },
             gid: issue.grant.map(|grant| grant.id),
             cnf: issue.key.map(|jkt| Confirmation { jkt }),
+            act: issue.exchanged.and_then(|exchanged| exchanged.act.as_ref()),
+            src: issue.exchanged.map(|exchanged| &exchanged.source),
             mapped: mapped.claims,
         };
         let access_token = sign_compact(&signers.access, &Header::of_type(AccessClaims::TYPE), &claims)
             .map_err(Error::key)?;
         let id_token = match issue.grant {
-            Some(grant) if issue.scope.contains(scope::OPENID) => {
+            Some(grant) if issue.exchanged.is_none() && issue.scope.contains(scope::OPENID) => {
                 let mapped = known.say(&wanted(&issue, Target::IdToken)).claims;
                 Some(self.sign_id_token(&issue, grant, signers, (&client_id, &access_token), mapped)?)
             }
@@ -321,6 +340,7 @@ impl Tokens {
             expires_in: expires_at.seconds().saturating_sub(now.seconds()),
             refresh_token: issue.refresh_token.map(|token| token.expose().to_owned()),
             id_token,
+            issued_token_type: None,
             scope: issue.scope,
         })
     }
@@ -375,6 +395,9 @@ fn wanted<'a>(issue: &'a Issue<'_>, target: Target) -> Wanted<'a> {
 /// Whom an access token is for: the resources that were asked for, else the registered audiences; and this server itself
 /// where its own endpoints (userinfo, administration) are among what the scope opens.
 fn audience<'a>(issue: &'a Issue<'_>, mapped: &'a [String], issuer: &'a str) -> Vec<&'a str> {
+    if let Some(exchanged) = issue.exchanged {
+        return exchanged.audience.iter().map(String::as_str).collect();
+    }
     let registered: &'a [String] = match issue.holder {
         Holder::Client(client) => &client.settings.audiences,
         Holder::Service(_) => &[],

@@ -93,6 +93,7 @@ impl Tokens {
             refresh_token: refresh.map(|token| token.text),
             resources: &grant.resources,
             key: None,
+            exchanged: None,
         };
         self.issue(issue, &signers).await
     }

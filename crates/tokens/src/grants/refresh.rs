@@ -135,6 +135,7 @@ impl Tokens {
             refresh_token: Some(successor.text),
             resources: &grant.resources,
             key: None,
+            exchanged: None,
         };
         self.issue(issue, &signers).await
     }

@@ -21,7 +21,7 @@ const MAX_CONSTANT_BYTES: usize = 2_000;
 
 /// Claims that only the server itself writes: those of the protocol (RFC 7519, RFC 9068, RFC 7662, RFC 8693, RFC 7800,
 /// OpenID Connect Core and Logout), and what it vouches for about a user.
-const RESERVED: [&str; 31] = [
+const RESERVED: [&str; 32] = [
     "iss",
     "sub",
     "aud",
@@ -35,6 +35,7 @@ const RESERVED: [&str; 31] = [
     "sid",
     "cnf",
     "act",
+    "src",
     "may_act",
     "client_id",
     "scope",
