@@ -71,6 +71,8 @@ class Server:
             "KEYREEVE_LISTEN": listen,
             "KEYREEVE_PUBLIC_URL": self.url,
             "KEYREEVE_LOG": "info",
+            # What the tests have the server call listens on this machine.
+            "KEYREEVE_ALLOW_PRIVATE_FETCH": "1",
         }
         if database_url:
             settings["KEYREEVE_DATABASE_URL"] = database_url

@@ -4,9 +4,11 @@ import secrets
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
+import httpx2 as httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from harness.admin import Admin
 from harness.chromium import Application, Window, launch, window
 from harness.server import Client, Person, Server
 
@@ -15,6 +17,7 @@ CURRENT = "input[autocomplete=current-password]"
 NEW = "input[autocomplete=new-password]"
 # The narrowest window that WCAG 1.4.10 asks for.
 NARROW_PX = 320
+GRANT = "urn:ietf:params:oauth:grant-type:"
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +207,41 @@ def test_every_page_is_accessible(
         look(at, "error")
     assert len(found) == 10
     assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_connects_a_device(server: Server, person: Person, browser: Browser, scripts: bool, scheme: str) -> None:
+    """RFC 8628: the code that a device shows is typed, looked at and allowed, on pages that everybody can use."""
+    settings = {"auth_method": "none", "grant_types": [f"{GRANT}device_code"], "scopes": "openid profile"}
+    client = Admin(server).client(**settings)
+    begun = httpx.post(f"{server.issuer}/device_authorization", data={"client_id": client["client_id"]}).json()
+    form = {"grant_type": f"{GRANT}device_code", "device_code": begun["device_code"], "client_id": client["client_id"]}
+    found: dict[str, list[str]] = {}
+
+    with window(browser, java_script_enabled=scripts, color_scheme=scheme) as at:
+
+        def look(name: str) -> None:
+            if scripts:
+                found[name] = at.faults()
+                if (excess := at.overflow(NARROW_PX)) > 0:
+                    found[name].append(f"{excess} px too wide")
+
+        at.page.goto(begun["verification_uri"])
+        give_credentials(at, person)
+        look("code")
+        at.page.fill("#user_code", "BCDF-GHJK")
+        at.send()
+        look("unknown code")
+        assert "No device waits" in at.page.inner_text("main")
+        at.page.fill("#user_code", begun["user_code"].lower().replace("-", " "))
+        at.send()
+        look("question")
+        assert begun["user_code"] in at.page.inner_text("main")
+        assert "in front of you" in at.page.inner_text("main")
+        at.send()
+        look("done")
+        assert "connected" in at.page.inner_text("h1")
+    assert not any(found.values()), found
+    answer = httpx.post(f"{server.issuer}/token", data=form)
+    assert answer.status_code == httpx.codes.OK, answer.text

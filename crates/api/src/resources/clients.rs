@@ -193,8 +193,14 @@ settings_docs! {
     access_token_alg: Option<String>,
     /// Lifetimes of its own, in seconds.
     lifetimes: LifetimesDoc,
+    /// What it may do by token exchange, beside narrowing.
+    exchange: ExchangeDoc,
     /// Its home page.
     client_uri: Option<String>,
+    /// Where it is told that a session has ended in which it got tokens.
+    backchannel_logout_uri: Option<String>,
+    /// Whether it must be told which session; it is told always.
+    backchannel_logout_session_required: bool,
     /// Whether it may do anything at all.
     enabled: bool,
 }
@@ -208,6 +214,17 @@ struct LifetimesDoc {
     id_token_s: Option<u32>,
     refresh_idle_s: Option<u32>,
     refresh_absolute_s: Option<u32>,
+}
+
+/// What a client may do by token exchange (RFC 8693), beside getting tokens for less of what it holds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClientExchange)]
+#[allow(dead_code, reason = "it describes what the room reads and writes")]
+struct ExchangeDoc {
+    /// The audiences for which it may get tokens in exchange for those that it was handed.
+    audiences: Vec<String>,
+    /// Whether it may get tokens that do not say that it acts for their subject.
+    impersonation: bool,
 }
 
 /// A secret to make.

@@ -3,7 +3,10 @@
 mod audit;
 mod clients;
 mod groups;
+mod initial_tokens;
+mod issuers;
 mod keys;
+mod logouts;
 mod me;
 mod roles;
 mod service_accounts;
@@ -26,6 +29,9 @@ pub(crate) fn table() -> Table {
         service_accounts::table(),
         sessions::table(),
         clients::table(),
+        logouts::table(),
+        initial_tokens::table(),
+        issuers::table(),
         keys::table(),
         tenants::table(),
         audit::table(),

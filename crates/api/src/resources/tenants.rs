@@ -249,6 +249,23 @@ settings_docs! {
         password_grant: bool,
         /// A signing key signs for this long before the next one takes over.
         key_rotation_s: u32,
+        /// Who may register clients, and what these can be.
+        registration: RegistrationPolicyDoc,
+    }
+    /// Who may register clients (RFC 7591), and what these can be.
+    RegistrationPolicyDoc RegistrationPolicy {
+        /// Whether anybody may.
+        open: bool,
+        /// Whether whoever shows an initial access token may.
+        initial_token: bool,
+        /// The hosts to which redirect URIs may lead, each exactly; `*`: any. Empty: none.
+        redirect_hosts: Vec<String>,
+        /// The grant types that can be had.
+        grant_types: Vec<String>,
+        /// The scopes that can be had, separated by spaces.
+        scopes: String,
+        /// How many clients there can be that registered themselves.
+        max_clients: u32,
     }
 }
 
@@ -462,5 +479,6 @@ mod tests {
         described(&settings["session"], SessionPolicyDoc::FIELDS);
         described(&settings["directory"], DirectoryPolicyDoc::FIELDS);
         described(&written(&TokenPolicy::default()), TokenPolicyDoc::FIELDS);
+        described(&written(&TokenPolicy::default())["registration"], RegistrationPolicyDoc::FIELDS);
     }
 }

@@ -51,6 +51,7 @@ impl Issuers<'_> {
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, &room.0.world, ("issuer", stored.id)).await?;
                 let there = tx.scalar::<i64>(&sql::COUNT_ISSUERS, &params![tenant]).await?;
                 if usize::try_from(there).is_ok_and(|there| there >= MAX_ISSUERS) {
                     return Err(Error::invalid("issuer", format!("would be more than {MAX_ISSUERS}")));

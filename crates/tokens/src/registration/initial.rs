@@ -97,6 +97,7 @@ impl InitialTokens<'_> {
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, &room.0.world, ("initial_token", stored.id)).await?;
                 tx.execute(&sql::PRUNE_INITIAL, &params![now]).await?;
                 if tx.scalar::<i64>(&sql::COUNT_INITIAL, &params![tenant]).await? >= MAX_TOKENS {
                     return Err(Error::invalid("initial_token", format!("would be more than {MAX_TOKENS}")));
