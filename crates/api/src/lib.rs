@@ -6,7 +6,7 @@
 //! | `call` | what is done before every handler: caller, rate, scope, parameters, body |
 //! | `policy` | the questions that operations ask of the caller's authority, answered in one place |
 //! | `refused`, `reply` | every answer: problem documents (RFC 9457), and what was asked for |
-//! | `body`, `paging`, `when`, `limit` | strict JSON and merge patches, pages, moments, how often one may call |
+//! | `body`, `paging`, `search`, `when`, `limit` | strict JSON and merge patches, pages, filters, moments, how often one may call |
 //! | `openapi`, `reference` | the OpenAPI 3.1 document, and the page that shows it to people |
 //! | `resources` | a file for each resource: its table, its documents, its handlers |
 //!
@@ -52,9 +52,11 @@ mod openapi;
 mod operation;
 mod paging;
 mod policy;
+mod reference;
 mod refused;
 mod reply;
 mod resources;
+mod search;
 mod state;
 mod when;
 
@@ -65,15 +67,24 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use keyreeve_http::route::{Guard, Routes, TenantName};
+use keyreeve_http::security_headers::Csp;
+use std::sync::Arc;
 
 /// Where the OpenAPI document is.
 pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
+
+/// Where the reference is.
+const REFERENCE_PATH: &str = "/api/v1/";
+const STYLE_PATH: &str = "/api/v1/reference.css";
 
 /// The route table of this door.
 #[must_use]
 pub fn routes(state: ApiState) -> Routes {
     let table = resources::table();
     let document = Bytes::from(openapi());
+    let description = openapi::document(&table.operations);
+    let reference = Arc::<str>::from(reference::render(&description));
+    let problems = Arc::<str>::from(reference::render_problems());
     let read = move |State(state): State<ApiState>, name: TenantName| {
         let document = document.clone();
         async move {
@@ -81,7 +92,39 @@ pub fn routes(state: ApiState) -> Routes {
             public(&state, &name, ([(header::CONTENT_TYPE, json)], document)).await
         }
     };
-    table.routes.get(OPENAPI_PATH, Guard::Public, "openapi", read).tenanted().with_state(state)
+    let tenanted = table
+        .routes
+        .get(OPENAPI_PATH, Guard::Public, "openapi", read)
+        .get(REFERENCE_PATH, Guard::Public, "api_reference", page(reference))
+        .get(refused::PROBLEMS_PATH, Guard::Public, "api_problems", page(problems))
+        .tenanted();
+    let style = async || {
+        let css = HeaderValue::from_static("text/css; charset=utf-8");
+        ([(header::CONTENT_TYPE, css)], reference::STYLE)
+    };
+    tenanted.get(STYLE_PATH, Guard::Public, "api_style", style).with_state(state)
+}
+
+type Answering = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// A handler that answers a page that was rendered, with the address of the tenant in it.
+fn page(
+    rendered: Arc<str>,
+) -> impl Fn(State<ApiState>, TenantName) -> Answering + Clone + Send + Sync + 'static {
+    move |State(state), name| {
+        let rendered = Arc::clone(&rendered);
+        Box::pin(async move {
+            let tenant = match state.tenant(&name).await {
+                Ok(tenant) => tenant,
+                Err(refused) => return refused.answer(None),
+            };
+            let text = rendered.replace(reference::ADDRESS, &state.tokens().issuer(&tenant));
+            let html = HeaderValue::from_static("text/html; charset=utf-8");
+            let headers =
+                [(header::CONTENT_TYPE, html), (header::CONTENT_SECURITY_POLICY, Csp::page().header())];
+            (headers, text).into_response()
+        })
+    }
 }
 
 /// Answers what everyone may read, where there is such a tenant.

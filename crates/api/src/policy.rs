@@ -11,7 +11,7 @@ use keyreeve_base::{GroupId, ServiceAccountId, UserId};
 use keyreeve_identity::{
     Authority, Group, MembershipKind, Party, Role, ServiceAccount, Standing, Subject, User,
 };
-use keyreeve_tokens::{Caller, scope};
+use keyreeve_tokens::{Caller, ScopeSet, scope};
 use std::sync::Arc;
 
 /// What an operation asks of the holder's authority.
@@ -203,6 +203,13 @@ impl Call {
             (from, to) => self.authority().may_change_member(group, from, to),
         };
         if allowed { Ok(()) } else { Err(refuse()) }
+    }
+
+    /// Whether the caller may give these scopes: those of this server's own interfaces if its token has them.
+    pub(crate) fn may_open(&self, scopes: &ScopeSet) -> Result<(), Refused> {
+        let lacking =
+            scopes.iter().find(|scope| scope.starts_with("keyreeve:") && !self.caller().allows(scope));
+        lacking.map_or(Ok(()), |scope| Err(Refused::insufficient_scope(scope)))
     }
 
     /// Whether the token may give or take this role.

@@ -1,3 +1,5 @@
 //! The native API: what its operations do, over HTTP.
 
+mod delegated;
+mod policy;
 mod users;

@@ -292,15 +292,8 @@ async fn client(call: &Call) -> Result<Client, Refused> {
 /// get such tokens.
 async fn client_to_change(call: &Call) -> Result<Client, Refused> {
     let client = client(call).await?;
-    may_give(call, &client.settings)?;
+    call.may_open(&client.settings.scopes)?;
     Ok(client)
-}
-
-/// Whether the caller has every scope of this server's own interfaces that the settings give.
-fn may_give(call: &Call, settings: &ClientSettings) -> Result<(), Refused> {
-    let lacking =
-        settings.scopes.iter().find(|scope| scope.starts_with("keyreeve:") && !call.caller().allows(scope));
-    lacking.map_or(Ok(()), |scope| Err(Refused::insufficient_scope(scope)))
 }
 
 async fn list(call: Call) -> Result<Reply, Refused> {
@@ -322,7 +315,7 @@ async fn create(call: Call) -> Result<Reply, Refused> {
         Some(value) => Some(body::from_value::<String>(value, "/client_id")?),
     };
     let settings: ClientSettings = body::from_value(Value::Object(document), "")?;
-    may_give(&call, &settings)?;
+    call.may_open(&settings.scopes)?;
     let new = NewClient { tenant_id: call.tenant_id(), client_id, settings };
     let clients = call.state().tokens().clients();
     let made = Made::of(clients.create(new, &call.cause().await?).await)?;
@@ -352,7 +345,7 @@ async fn update(call: Call) -> Result<Reply, Refused> {
     let mut document = written(&before.settings);
     body::merge(&mut document, Value::Object(patch));
     let settings: ClientSettings = body::from_value(document, "")?;
-    may_give(&call, &settings)?;
+    call.may_open(&settings.scopes)?;
     let cause = call.cause().await?;
     reply(&call.state().tokens().clients().update(&before, settings, &cause).await?)
 }

@@ -8,8 +8,11 @@ use crate::refused::Refused;
 use crate::reply::Reply;
 use crate::resources::users::{GroupsOfDoc, RolesOfDoc, groups_of, roles_of};
 use crate::resources::{Kind, PartyKind, PartyRef};
+use crate::search::{self, SEARCHING, attribute};
 use crate::when::When;
 use keyreeve_base::GroupId;
+use keyreeve_filter::Path;
+use keyreeve_identity::search::GroupField;
 use keyreeve_identity::{Group, GroupPatch, Membership, MembershipKind, NewGroup, Party, Patch, Reach};
 use keyreeve_tokens::scope::{GROUPS_READ, GROUPS_WRITE, ROLES_READ};
 use serde::{Deserialize, Serialize};
@@ -24,14 +27,15 @@ const REACH: QueryParam = QueryParam {
 };
 
 pub(super) fn table() -> Table {
-    use Asks::{CreateGroup, DeleteGroup, ManageGroup, Tenant};
+    use Asks::{CreateGroup, DeleteGroup, ManageGroup, Visible};
     let member = "/api/v1/groups/{id}/members/{kind}/{member}";
     Table::new("Groups")
         .add(
             Operation::get("/api/v1/groups", "list_groups")
-                .says("List groups", "The groups of the tenant in the order of their making.")
-                .needs(GROUPS_READ, Tenant)
+                .says("Search groups", "In the order of their making where no other is asked for.")
+                .needs(GROUPS_READ, Visible)
                 .query(PAGING)
+                .query(SEARCHING)
                 .pages::<GroupDoc>("A page of groups."),
             list,
         )
@@ -217,11 +221,24 @@ fn reply(group: &Group) -> Result<Reply, Refused> {
     Ok(Reply::ok(&GroupDoc::from(group))?.version(group.version))
 }
 
+fn field(path: &Path) -> Option<GroupField> {
+    if let Some(name) = attribute(path) {
+        return Some(GroupField::Attribute(name));
+    }
+    let known = [
+        ("id", GroupField::Id),
+        ("name", GroupField::Name),
+        ("description", GroupField::Description),
+        ("created_at", GroupField::CreatedAt),
+        ("updated_at", GroupField::UpdatedAt),
+        ("member", GroupField::Member),
+    ];
+    known.into_iter().find(|(name, _)| path.is(name)).map(|(_, field)| field)
+}
+
 async fn list(call: Call) -> Result<Reply, Refused> {
-    let paging = call.paging()?;
-    let after = paging.after_id()?;
-    let found = call.identity().groups().list(call.tenant_id(), after, paging.with_one_more()).await?;
-    paging.page::<_, GroupDoc>(found, |group| group.id.to_string())
+    let (paging, search) = search::read(&call, field)?;
+    search::reply::<_, GroupDoc>(&paging, call.identity().groups().search(call.authority(), search).await)
 }
 
 async fn create(call: Call) -> Result<Reply, Refused> {

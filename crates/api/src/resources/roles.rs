@@ -1,36 +1,33 @@
 //! Roles, and who holds them.
 
 use crate::call::{Call, Made};
-use crate::operation::{Operation, QueryKind, QueryParam, Table};
+use crate::operation::{Operation, Table};
 use crate::paging::PAGING;
 use crate::policy::Asks;
 use crate::refused::Refused;
 use crate::reply::Reply;
 use crate::resources::{PartyKind, PartyRef};
+use crate::search::{self, SEARCHING};
 use crate::when::When;
 use keyreeve_base::{ClientId, RoleId};
+use keyreeve_filter::Path;
+use keyreeve_identity::search::RoleField;
 use keyreeve_identity::{NewRole, Party, Patch, Role, RoleHolding, RolePatch};
 use keyreeve_tokens::scope::{ROLES_READ, ROLES_WRITE};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-const CLIENT: QueryParam = QueryParam {
-    name: "client",
-    description: "Only roles of this OAuth client; `none` for those of the tenant.",
-    kind: QueryKind::Text,
-};
-
 pub(super) fn table() -> Table {
-    use Asks::Tenant;
+    use Asks::{Tenant, Visible};
     let holder = "/api/v1/roles/{id}/holders/{kind}/{member}";
     Table::new("Roles")
         .add(
             Operation::get("/api/v1/roles", "list_roles")
-                .says("List roles", "The roles of the tenant and of its OAuth clients, in the order of their making.")
-                .needs(ROLES_READ, Tenant)
+                .says("Search roles", "Of the tenant and of its OAuth clients, in the order of their making where no other is asked for.")
+                .needs(ROLES_READ, Visible)
                 .query(PAGING)
-                .query(&[CLIENT])
+                .query(SEARCHING)
                 .pages::<RoleDoc>("A page of roles."),
             list,
         )
@@ -173,21 +170,22 @@ async fn role(call: &Call) -> Result<Role, Refused> {
     Ok(call.identity().roles().get(call.tenant_id(), call.id("id")?).await?)
 }
 
+fn field(path: &Path) -> Option<RoleField> {
+    let known = [
+        ("id", RoleField::Id),
+        ("name", RoleField::Name),
+        ("description", RoleField::Description),
+        ("client", RoleField::Application),
+        ("holder", RoleField::Holder),
+        ("created_at", RoleField::CreatedAt),
+        ("updated_at", RoleField::UpdatedAt),
+    ];
+    known.into_iter().find(|(name, _)| path.is(name)).map(|(_, field)| field)
+}
+
 async fn list(call: Call) -> Result<Reply, Refused> {
-    let paging = call.paging()?;
-    let (after, limit) = (paging.after_id()?, paging.with_one_more());
-    let (roles, tenant) = (call.identity().roles(), call.tenant_id());
-    let found = match call.query().get("client") {
-        None => roles.list(tenant, after, limit).await?,
-        Some("none") => roles.list_of(tenant, None, after, limit).await?,
-        Some(text) => {
-            let client = crate::paging::strict_uuid(text).map(ClientId::from_uuid);
-            let client =
-                client.ok_or_else(|| Refused::parameter("client", "must be an identifier or `none`"))?;
-            roles.list_of(tenant, Some(client), after, limit).await?
-        }
-    };
-    paging.page::<_, RoleDoc>(found, |role| role.id.to_string())
+    let (paging, search) = search::read(&call, field)?;
+    search::reply::<_, RoleDoc>(&paging, call.identity().roles().search(call.authority(), search).await)
 }
 
 async fn create(call: Call) -> Result<Reply, Refused> {

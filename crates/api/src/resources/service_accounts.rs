@@ -8,8 +8,11 @@ use crate::refused::Refused;
 use crate::reply::Reply;
 use crate::resources::PartyRef;
 use crate::resources::users::{GroupsOfDoc, RolesOfDoc, groups_of, roles_of};
+use crate::search::{self, SEARCHING};
 use crate::when::When;
 use keyreeve_base::ServiceAccountId;
+use keyreeve_filter::Path;
+use keyreeve_identity::search::ServiceField;
 use keyreeve_identity::service_accounts::{SecretInfo, ServiceAccount};
 use keyreeve_identity::{NewServiceAccount, Party, Patch, ServiceAccountPatch};
 use keyreeve_tokens::scope::{GROUPS_READ, ROLES_READ, SERVICE_ACCOUNTS_READ, SERVICE_ACCOUNTS_WRITE};
@@ -20,13 +23,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(super) fn table() -> Table {
-    use Asks::{CreateServiceAccount, ManageServiceAccount, SeeServiceAccount, Tenant};
+    use Asks::{CreateServiceAccount, ManageServiceAccount, SeeServiceAccount, Visible};
     Table::new("Service accounts")
         .add(
             Operation::get("/api/v1/service-accounts", "list_service_accounts")
-                .says("List service accounts", "In the order of their making.")
-                .needs(SERVICE_ACCOUNTS_READ, Tenant)
+                .says("Search service accounts", "In the order of their making where no other is asked for.")
+                .needs(SERVICE_ACCOUNTS_READ, Visible)
                 .query(PAGING)
+                .query(SEARCHING)
                 .pages::<ServiceAccountDoc>("A page of service accounts."),
             list,
         )
@@ -260,11 +264,27 @@ fn reply(account: &ServiceAccount) -> Result<Reply, Refused> {
     Ok(Reply::ok(&ServiceAccountDoc::from(account))?.version(account.version))
 }
 
+fn field(path: &Path) -> Option<ServiceField> {
+    let known = [
+        ("id", ServiceField::Id),
+        ("name", ServiceField::Name),
+        ("description", ServiceField::Description),
+        ("enabled", ServiceField::Enabled),
+        ("owner", ServiceField::Owner),
+        ("group", ServiceField::Group),
+        ("role", ServiceField::Role),
+        ("created_at", ServiceField::CreatedAt),
+        ("updated_at", ServiceField::UpdatedAt),
+    ];
+    known.into_iter().find(|(name, _)| path.is(name)).map(|(_, field)| field)
+}
+
 async fn list(call: Call) -> Result<Reply, Refused> {
-    let paging = call.paging()?;
-    let (after, limit) = (paging.after_id()?, paging.with_one_more());
-    let found = call.identity().service_accounts().list(call.tenant_id(), after, limit).await?;
-    paging.page::<_, ServiceAccountDoc>(found, |account| account.id.to_string())
+    let (paging, search) = search::read(&call, field)?;
+    search::reply::<_, ServiceAccountDoc>(
+        &paging,
+        call.identity().service_accounts().search(call.authority(), search).await,
+    )
 }
 
 async fn create(call: Call) -> Result<Reply, Refused> {

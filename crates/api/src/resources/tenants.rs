@@ -184,6 +184,8 @@ settings_docs! {
         session: SessionPolicyDoc,
         /// What the directory may look like.
         directory: DirectoryPolicyDoc,
+        /// How long links by mail work.
+        recovery: RecoveryPolicyDoc,
     }
     /// What a new password must be like.
     PasswordPolicyDoc PasswordPolicy {
@@ -218,6 +220,12 @@ settings_docs! {
         device_days: u16,
         /// How often one caller may ask within `window_s` whether a name is free.
         availability_asks: u32,
+        /// How many mails one account is sent within `mail_window_s`.
+        mails_per_account: u32,
+        /// How often one address may ask for mails within `mail_window_s`.
+        mail_asks: u32,
+        /// The window of the two, in seconds.
+        mail_window_s: u32,
     }
     /// How long a browser session lives.
     SessionPolicyDoc SessionPolicy {
@@ -225,6 +233,13 @@ settings_docs! {
         idle_s: u32,
         /// Seconds after the sign-in at which it is over in any case.
         absolute_s: u32,
+    }
+    /// How long links by mail work.
+    RecoveryPolicyDoc RecoveryPolicy {
+        /// Seconds for which a link to choose a new password works.
+        reset_s: u32,
+        /// Seconds for which a link to confirm an e-mail address works.
+        verify_s: u32,
     }
     /// What the directory may look like.
     DirectoryPolicyDoc DirectoryPolicy {
@@ -455,6 +470,7 @@ async fn update_policy(call: Call) -> Result<Reply, Refused> {
     let mut document = written(&*tokens.policy(call.tenant_id()).await?);
     body::merge(&mut document, Value::Object(patch));
     let policy: TokenPolicy = body::from_value(document, "")?;
+    call.may_open(&policy.registration.scopes)?;
     tokens.set_policy(call.tenant_id(), &policy, &call.cause().await?).await?;
     Reply::ok(&written(&policy))
 }
@@ -478,7 +494,9 @@ mod tests {
         described(&settings["throttle"], ThrottlePolicyDoc::FIELDS);
         described(&settings["session"], SessionPolicyDoc::FIELDS);
         described(&settings["directory"], DirectoryPolicyDoc::FIELDS);
-        described(&written(&TokenPolicy::default()), TokenPolicyDoc::FIELDS);
-        described(&written(&TokenPolicy::default())["registration"], RegistrationPolicyDoc::FIELDS);
+        described(&settings["recovery"], RecoveryPolicyDoc::FIELDS);
+        let policy = written(&TokenPolicy::default());
+        described(&policy, TokenPolicyDoc::FIELDS);
+        described(&policy["registration"], RegistrationPolicyDoc::FIELDS);
     }
 }

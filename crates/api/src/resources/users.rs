@@ -7,9 +7,12 @@ use crate::policy::Asks;
 use crate::refused::Refused;
 use crate::reply::Reply;
 use crate::resources::Kind;
+use crate::search::{self, SEARCHING, attribute};
 use crate::when::When;
 use keyreeve_base::{GroupId, UserId};
 use keyreeve_crypto::Secret;
+use keyreeve_filter::Path;
+use keyreeve_identity::search::UserField;
 use keyreeve_identity::{
     Credential, EffectiveRole, MembershipKind, NewUser, Party, Patch, Profile, ProfilePatch, Role,
     StateChange, User,
@@ -21,7 +24,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(super) fn table() -> Table {
-    use Asks::{CreateUser, ManageUser, SeeUser, Tenant, Visible};
+    use Asks::{CreateUser, ManageUser, SeeUser, Visible};
     let changed = "The user as it is now.";
     let state = |path, id, summary, description| {
         Operation::post(path, id)
@@ -33,9 +36,13 @@ pub(super) fn table() -> Table {
     Table::new("Users")
         .add(
             Operation::get("/api/v1/users", "list_users")
-                .says("List users", "The users of the tenant without archived ones, in the order of their making.")
-                .needs(USERS_READ, Tenant)
+                .says(
+                    "Search users",
+                    "Without archived ones, in the order of their making where no other is asked for.",
+                )
+                .needs(USERS_READ, Visible)
                 .query(PAGING)
+                .query(SEARCHING)
                 .pages::<UserDoc>("A page of users."),
             list,
         )
@@ -379,11 +386,33 @@ fn reply(user: &User) -> Result<Reply, Refused> {
     Ok(Reply::ok(&UserDoc::from(user))?.version(user.version))
 }
 
+fn field(path: &Path) -> Option<UserField> {
+    if let Some(name) = attribute(path) {
+        return Some(UserField::Attribute(name));
+    }
+    let known = [
+        ("id", UserField::Id),
+        ("username", UserField::Username),
+        ("email", UserField::Email),
+        ("email_verified", UserField::EmailVerified),
+        ("given_name", UserField::GivenName),
+        ("family_name", UserField::FamilyName),
+        ("display_name", UserField::DisplayName),
+        ("phone_number", UserField::PhoneNumber),
+        ("locale", UserField::Locale),
+        ("enabled", UserField::Enabled),
+        ("locked", UserField::Locked),
+        ("created_at", UserField::CreatedAt),
+        ("updated_at", UserField::UpdatedAt),
+        ("group", UserField::Group),
+        ("role", UserField::Role),
+    ];
+    known.into_iter().find(|(name, _)| path.is(name)).map(|(_, field)| field)
+}
+
 async fn list(call: Call) -> Result<Reply, Refused> {
-    let paging = call.paging()?;
-    let after = paging.after_id()?;
-    let found = call.identity().users().list(call.tenant_id(), after, paging.with_one_more()).await?;
-    paging.page::<_, UserDoc>(found, |user| user.id.to_string())
+    let (paging, search) = search::read(&call, field)?;
+    search::reply::<_, UserDoc>(&paging, call.identity().users().search(call.authority(), search).await)
 }
 
 async fn create(call: Call) -> Result<Reply, Refused> {

@@ -117,6 +117,19 @@ pub const CASES: &[Case] = &[
     // ── documents ──
     case("openid_configuration", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("oauth_metadata", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case(
+        "api_reference",
+        "GET",
+        nothing,
+        [Says(200, "API reference"), Says(200, "API reference"), Says(200, "API reference")],
+    ),
+    case(
+        "api_problems",
+        "GET",
+        nothing,
+        [Says(200, "Problems"), Says(200, "Problems"), Says(200, "Problems")],
+    ),
+    case("api_style", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("openapi", "GET", nothing, [Says(200, "3.1.0"), Says(200, "3.1.0"), Says(200, "3.1.0")]),
     case("jwks", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("asset", "GET", nothing, [Status(200), Status(200), Status(200)]),

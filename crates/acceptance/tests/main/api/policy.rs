@@ -1,0 +1,202 @@
+//! Who may do what: every operation by every kind of caller, on what is within reach of a group's administrators and on
+//! what is not. The table is committed; `KEYREEVE_WRITE=1` writes it anew.
+
+use keyreeve_acceptance::{Api, Mount, PASSWORD, Server, TestUser, on_a_server};
+use keyreeve_identity::{Cause, MembershipKind, NewGroup, NewServiceAccount, Party};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const READ: &str = "keyreeve:users:read keyreeve:groups:read keyreeve:roles:read keyreeve:service_accounts:read \
+    keyreeve:clients:read keyreeve:tenants:read keyreeve:sessions:read keyreeve:keys:read keyreeve:audit:read \
+    keyreeve:webhooks:read keyreeve:me:read";
+const WRITE: &str = "keyreeve:users:write keyreeve:groups:write keyreeve:roles:write keyreeve:service_accounts:write \
+    keyreeve:clients:write keyreeve:tenants:write keyreeve:sessions:write keyreeve:keys:write keyreeve:audit:read \
+    keyreeve:webhooks:write keyreeve:me:write";
+
+const CALLERS: [&str; 7] = ["admin", "reader", "writer", "tenant-admin", "owner", "group-admin", "user"];
+
+/// What a caller acts on.
+struct Targets {
+    user: String,
+    group: String,
+    account: String,
+    role: String,
+    client: String,
+    tenant: String,
+    nobody: String,
+}
+
+async fn group(mount: &Mount, name: &str) -> keyreeve_base::GroupId {
+    let new = NewGroup { name: name.to_owned(), ..NewGroup::default() };
+    mount.identity().groups().create(mount.id(), new, &Cause::operator()).await.unwrap().id
+}
+
+async fn join(mount: &Mount, group: keyreeve_base::GroupId, user: &TestUser, kind: MembershipKind) {
+    let (which, party) = ((mount.id(), group), Party::User(user.user.id));
+    mount.identity().groups().add(which, party, kind, &Cause::operator()).await.unwrap();
+}
+
+/// Things of `mount`, those in a group that `reach` administers or those elsewhere.
+async fn targets(mount: &Mount, spare: &Mount, tag: &str, within: keyreeve_base::GroupId) -> Targets {
+    let user = mount.user(&format!("target-{tag}")).create().await;
+    let nested = NewGroup { name: format!("target {tag}"), parent: Some(within), ..NewGroup::default() };
+    let cause = Cause::operator();
+    let nested = mount.identity().groups().create(mount.id(), nested, &cause).await.unwrap().id;
+    join(mount, within, &user, MembershipKind::Member).await;
+    let account = NewServiceAccount {
+        name: format!("account {tag}"),
+        owner: Some(Party::Group(within)),
+        ..NewServiceAccount::default()
+    };
+    let account = mount.identity().service_accounts().create(mount.id(), account, &cause).await.unwrap();
+    let role = keyreeve_identity::NewRole { name: format!("role {tag}"), ..Default::default() };
+    let role = mount.identity().roles().create(mount.id(), role, &cause).await.unwrap();
+    let client = mount.client(&format!("client-{tag}")).service().create().await;
+    let client = mount.tokens().clients().by_client_id(mount.id(), &client.client_id).await.unwrap().unwrap();
+    Targets {
+        user: user.sub(),
+        group: nested.to_string(),
+        account: account.id.to_string(),
+        role: role.id.to_string(),
+        client: client.id.to_string(),
+        tenant: spare.id().to_string(),
+        nobody: "0190f0f0-0000-7000-8000-000000000001".to_owned(),
+    }
+}
+
+fn path_of(path: &str, targets: &Targets) -> String {
+    let id = match path.split('/').nth(3) {
+        Some("users") => &targets.user,
+        Some("groups") => &targets.group,
+        Some("service-accounts") => &targets.account,
+        Some("roles") => &targets.role,
+        Some("clients") => &targets.client,
+        Some("tenants") => &targets.tenant,
+        _ => &targets.nobody,
+    };
+    let path = path.replace("{id}", id).replace("{member}", &targets.user);
+    let path = path.replace("{kind}", "user").replace("{name}", "somebody");
+    let mut filled = String::new();
+    for part in path.split('/').skip(1) {
+        let _ = write!(filled, "/{}", if part.starts_with('{') { &targets.nobody } else { part });
+    }
+    filled
+}
+
+/// A document that the operation takes, as small as it can be.
+fn body_of(operation: &str, tag: &str) -> Value {
+    let password = "Another-sound-0ne-to-set";
+    match operation {
+        "create_user" => json!({"username": format!("new-{tag}")}),
+        "create_group" | "create_role" | "create_service_account" | "create_initial_access_token" => {
+            json!({"name": format!("new {tag}")})
+        }
+        "create_client" => json!({"name": "New"}),
+        "create_tenant" => json!({"slug": format!("new-{tag}")}),
+        "create_tenant_administrator" => json!({"username": format!("new-{tag}"), "password": password}),
+        "set_password" => json!({"password": password}),
+        "change_own_password" => json!({"current_password": PASSWORD, "password": password}),
+        _ => json!({}),
+    }
+}
+
+/// Every operation of the document, what ends things last.
+fn operations(document: &Value) -> Vec<(String, String, String, bool)> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            all.push((id, method.to_ascii_uppercase(), path.clone(), operation["requestBody"].is_object()));
+        }
+    }
+    let ends =
+        |id: &str, method: &str| (method == "DELETE", id.contains("archive") || id == "change_own_password");
+    all.sort_by_key(|(id, method, ..)| (ends(id, method), id.clone()));
+    all
+}
+
+async fn outcome(
+    api: &Api,
+    (id, method, path, has_body): &(String, String, String, bool),
+    tag: &str,
+    targets: &Targets,
+) -> u16 {
+    let call = api.call(method, &path_of(path, targets));
+    let call = if *has_body { call.json(&body_of(id, tag)) } else { call };
+    let answer = call.send().await;
+    assert!(!answer.status.is_server_error(), "{answer}");
+    answer.status.as_u16()
+}
+
+async fn callers(mount: &Mount, within: keyreeve_base::GroupId) -> Vec<Api> {
+    let (chief, owner, deputy, plain) = (
+        mount.user("chief").create().await,
+        mount.user("owner").create().await,
+        mount.user("deputy").create().await,
+        mount.user("plain").create().await,
+    );
+    let role = mount.identity().roles().tenant_admin(mount.id()).await.unwrap().id;
+    let (which, party) = ((mount.id(), role), Party::User(chief.user.id));
+    mount.identity().roles().assign(which, party, &Cause::operator()).await.unwrap();
+    join(mount, within, &owner, MembershipKind::Owner).await;
+    join(mount, within, &deputy, MembershipKind::Admin).await;
+    vec![
+        mount.administrator().await,
+        mount.api(READ).await,
+        mount.api(WRITE).await,
+        mount.api_of(&chief, "keyreeve:admin").await,
+        mount.api_of(&owner, "keyreeve:admin").await,
+        mount.api_of(&deputy, "keyreeve:admin").await,
+        mount.api_of(&plain, "keyreeve:admin").await,
+    ]
+}
+
+fn table(outcomes: &BTreeMap<String, [[u16; 7]; 2]>) -> String {
+    let mut text = String::from(
+        "# What each kind of caller is answered: on what an administrator of its group can reach, and on what lies elsewhere.\n",
+    );
+    let _ = writeln!(
+        text,
+        "{:40} {:8} {}",
+        "operation",
+        "",
+        CALLERS.map(|name| format!("{name:12}")).concat().trim_end()
+    );
+    for (operation, both) in outcomes {
+        for (place, row) in ["within", "outside"].into_iter().zip(both) {
+            let row = row.map(|status| format!("{status:<12}")).concat();
+            let _ = writeln!(text, "{operation:40} {place:8} {}", row.trim_end());
+        }
+    }
+    text
+}
+
+on_a_server! {
+    async fn every_operation_is_open_to_whom_the_table_says(server: &Server) {
+        let document = server.get("/api/v1/openapi.json").send().await.expect(200).json();
+        let operations = operations(&document);
+        let (within, elsewhere) = (group(server, "within").await, group(server, "elsewhere").await);
+        let callers = callers(server, within).await;
+        let mut outcomes: BTreeMap<String, [[u16; 7]; 2]> = BTreeMap::new();
+        for (at, api) in callers.iter().enumerate() {
+            for (place, holder) in [within, elsewhere].into_iter().enumerate() {
+                let tag = format!("{at}-{place}");
+                let spare = server.tenant(&format!("spare-{tag}")).create().await;
+                let targets = targets(server, &spare, &tag, holder).await;
+                for operation in &operations {
+                    let status = outcome(api, operation, &tag, &targets).await;
+                    outcomes.entry(operation.0.clone()).or_default()[place][at] = status;
+                }
+            }
+        }
+        let (made, path) = (table(&outcomes), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/main/api/policy.txt"));
+        if std::env::var_os("KEYREEVE_WRITE").is_some() {
+            std::fs::write(&path, &made).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        let wrong: Vec<_> = made.lines().filter(|line| !committed.lines().any(|known| known == *line)).collect();
+        assert!(made == committed, "not as {} says (KEYREEVE_WRITE=1 writes it):\n{}", path.display(), wrong.join("\n"));
+    }
+}
