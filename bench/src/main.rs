@@ -10,6 +10,7 @@ mod passwords;
 mod report;
 mod scenario;
 mod server;
+mod size;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum as _};

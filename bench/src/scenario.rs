@@ -4,6 +4,7 @@ use crate::load::{self, Load, Plan, Same, Script};
 use crate::passwords;
 use crate::report::Report;
 use crate::server::{Server, free_address, keyreeve};
+use crate::size;
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,6 +41,8 @@ pub enum Part {
     Refresh,
     /// Sign-ins by password, and what a flood of them does to a refresh.
     Passwords,
+    /// A directory of one million users beside one of a thousand, and the import that makes it. Takes minutes.
+    Size,
 }
 
 /// Measures these parts.
@@ -68,6 +71,9 @@ pub async fn run(binary: &Path, plan: &Plan, parts: &[Part]) -> Result<Report> {
         passwords::measure(&bench, &server, &mut report).await?;
     }
     server.stop().await?;
+    if parts.contains(&Part::Size) {
+        size::measure(binary, plan, &mut report).await?;
+    }
     Ok(report.finish())
 }
 
@@ -180,7 +186,7 @@ impl<'a> Bench<'a> {
             }
             Part::ClientCredentials => self.same(|_| self.token("grant_type=client_credentials")),
             Part::Refresh => self.refreshers().await,
-            Part::Start | Part::Idle | Part::Passwords => Ok(Vec::new()),
+            Part::Start | Part::Idle | Part::Passwords | Part::Size => Ok(Vec::new()),
         }
     }
 
@@ -275,14 +281,30 @@ impl Script for Refresher {
 }
 
 /// The command line of the server under measurement.
-struct Cli<'a> {
-    binary: &'a Path,
-    data: &'a Path,
-    address: SocketAddr,
+pub struct Cli<'a> {
+    /// The program.
+    pub binary: &'a Path,
+    /// The data directory.
+    pub data: &'a Path,
+    /// Where a server would listen.
+    pub address: SocketAddr,
 }
 
 impl Cli<'_> {
-    async fn run(&self, arguments: &[&str], stdin: Option<&str>) -> Result<Value> {
+    /// Runs a command and answers what it prints, and the most memory that it was seen to have, in MiB.
+    pub async fn run_and_weigh(&self, arguments: &[&str]) -> Result<(Value, f64)> {
+        let mut command = keyreeve(self.binary, self.data, self.address);
+        let child = command.args(arguments).stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
+        let status = format!("/proc/{}/status", child.id().context("the command has ended")?);
+        let (weigh, peak) = (tokio::spawn(peak_mib(status)), child.wait_with_output());
+        let output = peak.await?;
+        anyhow::ensure!(output.status.success(), "keyreeve {} failed", arguments.join(" "));
+        let printed = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Ok((printed, weigh.await?))
+    }
+
+    /// Runs a command and answers what it prints.
+    pub async fn run(&self, arguments: &[&str], stdin: Option<&str>) -> Result<Value> {
         let mut command = keyreeve(self.binary, self.data, self.address);
         command.args(arguments).stdout(Stdio::piped()).stdin(Stdio::piped());
         let mut child = command.spawn()?;
@@ -293,6 +315,26 @@ impl Cli<'_> {
         anyhow::ensure!(output.status.success(), "keyreeve {} failed", arguments.join(" "));
         serde_json::from_slice(&output.stdout).with_context(|| format!("keyreeve {}", arguments.join(" ")))
     }
+}
+
+/// The high-water mark of a process's resident memory, read until the process is gone.
+async fn peak_mib(status: String) -> f64 {
+    let mut peak = 0.0_f64;
+    while let Ok(text) = std::fs::read_to_string(&status) {
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let Some(kib) = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()) else {
+            break;
+        };
+        peak = peak.max(kib / 1024.0);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    peak
+}
+
+/// A GET request with these credentials.
+pub fn get_with(path: &str, authorization: &str) -> Result<Request<Full<Bytes>>> {
+    let request = Request::get(path).header("host", "bench").header("authorization", authorization);
+    Ok(request.body(Full::default())?)
 }
 
 /// A GET request.
@@ -311,6 +353,7 @@ pub fn post_form(path: &str, form: &str, headers: &[(&str, &str)]) -> Result<Req
     Ok(request.body(Full::from(form.to_owned()))?)
 }
 
-fn text(value: &Value, field: &str) -> Result<String> {
+/// A text of a document.
+pub fn text(value: &Value, field: &str) -> Result<String> {
     Ok(value.get(field).and_then(Value::as_str).with_context(|| format!("no {field} in {value}"))?.to_owned())
 }

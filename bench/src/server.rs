@@ -86,6 +86,7 @@ pub fn keyreeve(binary: &Path, data: &Path, address: SocketAddr) -> Command {
         .env("KEYREEVE_LISTEN", address.to_string())
         .env("KEYREEVE_PUBLIC_URL", format!("http://{address}"))
         .env("KEYREEVE_LOG", "warn")
+        .env("KEYREEVE_API_RATE_LIMIT", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command

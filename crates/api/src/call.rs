@@ -11,13 +11,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
+use keyreeve_audit::Actor;
 use keyreeve_base::id::Id;
 use keyreeve_base::{Origin, TenantId};
 use keyreeve_http::limits::MAX_JSON_BYTES;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::Params;
 use keyreeve_http::route::TenantName;
-use keyreeve_identity::{Cause, Identity, RequestKey, Tenant};
+use keyreeve_identity::{Cause, DEFAULT_SLUG, Identity, RequestKey, Tenant};
 use keyreeve_tokens::{Caller, Presentation};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -67,11 +68,19 @@ where
     };
     let request_id = origin.request_id.clone();
     let request_id = request_id.as_deref();
-    let (tenant, caller) = match identify(&state, &mut parts, &origin).await {
+    let identified = match parts.extensions.get::<Operator>().copied() {
+        Some(operator) => operator.identify(&state, &mut parts).await,
+        None => identify(&state, &mut parts, &origin).await,
+    };
+    let (tenant, caller) = match identified {
         Ok(identified) => identified,
         Err(refused) => return refused.answer(request_id),
     };
-    let allowance = match state.limiter().count(tenant.id, caller.cause().actor) {
+    let counted = match caller.cause().actor {
+        Actor::Operator => Ok(None),
+        actor => state.limiter().count(tenant.id, actor),
+    };
+    let allowance = match counted {
         Ok(allowance) => allowance,
         Err(allowance) => {
             let refused = Refused::too_many(allowance.wait());
@@ -96,6 +105,30 @@ fn limited(mut response: Response, allowance: Option<limit::Allowance>) -> Respo
         allowance.write(response.headers_mut());
     }
     response
+}
+
+/// The operator of the machine, who needs no token. A request bears it as an extension, which nothing that comes over the
+/// network can: whoever has the process hands it in.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator(());
+
+impl Operator {
+    /// To be used where a command runs on the machine, in the data directory or the database of its own.
+    #[must_use]
+    pub const fn of_the_machine() -> Self {
+        Self(())
+    }
+
+    /// The tenant that is called, also one that is disabled: it is the operator who puts things right.
+    async fn identify(self, state: &ApiState, parts: &mut Parts) -> Result<(Arc<Tenant>, Caller), Refused> {
+        let name =
+            TenantName::from_request_parts(parts, &()).await.map_err(|_| Refused::not_found("tenant"))?;
+        let slug = name.0.as_deref().unwrap_or(DEFAULT_SLUG);
+        let tenant = state.identity().tenants().by_slug(slug).await?;
+        let tenant = tenant.ok_or_else(|| Refused::not_found("tenant"))?;
+        let caller = state.tokens().operator(&tenant).await?;
+        Ok((tenant, caller))
+    }
 }
 
 /// The tenant that is called, and who calls.

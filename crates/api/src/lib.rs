@@ -60,6 +60,7 @@ mod search;
 mod state;
 mod when;
 
+pub use call::Operator;
 pub use state::ApiState;
 
 use axum::extract::State;

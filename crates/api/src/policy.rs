@@ -82,7 +82,7 @@ impl Asks {
         let allowed = match self {
             Self::Tenants => authority.may_manage_tenants(),
             Self::Tenant => authority.may_manage_tenant(),
-            Self::Own => matches!(authority.subject(), Subject::User(_)),
+            Self::Own => matches!(authority.subject(), Some(Subject::User(_))),
             Self::Visible
             | Self::SeeUser
             | Self::ManageUser

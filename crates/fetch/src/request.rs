@@ -55,6 +55,12 @@ impl Request {
         self
     }
 
+    /// With this body, whose type is the caller's to say.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// With this bound on the whole exchange, from the look-up to the last byte; at most the fetcher's own.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

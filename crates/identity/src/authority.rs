@@ -29,7 +29,8 @@ pub(crate) type GroupReach = HashMap<GroupId, MembershipKind>;
 #[derive(Debug, Clone)]
 pub struct Authority {
     tenant: TenantId,
-    subject: Subject,
+    /// None for the operator of the machine.
+    subject: Option<Subject>,
     over: Over,
 }
 
@@ -52,9 +53,9 @@ pub struct Standing {
 }
 
 impl Authority {
-    /// Whose it is.
+    /// Whose it is; nobody's in the directory when it is that of the operator of the machine.
     #[must_use]
-    pub const fn subject(&self) -> Subject {
+    pub const fn subject(&self) -> Option<Subject> {
         self.subject
     }
 
@@ -80,7 +81,10 @@ impl Authority {
     pub(crate) const fn limited_to(&self) -> Option<Party> {
         match self.over {
             Over::Tenant { .. } => None,
-            Over::Groups(_) => self.subject.party(),
+            Over::Groups(_) => match self.subject {
+                Some(subject) => subject.party(),
+                None => None,
+            },
         }
     }
 
@@ -130,7 +134,7 @@ impl Authority {
     #[must_use]
     pub fn may_see(&self, other: &Standing) -> bool {
         self.may_manage_tenant()
-            || self.subject == other.authority.subject
+            || (self.subject.is_some() && self.subject == other.authority.subject)
             || other.groups.iter().any(|group| self.may_manage_group(*group))
     }
 
@@ -173,7 +177,7 @@ impl Authority {
     #[must_use]
     pub fn may_manage_service_account(&self, owner: Option<Party>) -> bool {
         match (self.subject, owner) {
-            (Subject::Service(_), _) => false,
+            (Some(Subject::Service(_)), _) => false,
             (_, Some(Party::Group(group))) => self.may_manage_group(group),
             (_, Some(Party::User(_) | Party::Service(_)) | None) => self.may_manage_tenant(),
         }
@@ -216,7 +220,7 @@ impl Identity {
     /// [`Error::NotFound`] for the tenant.
     pub async fn authority_by_scope(&self, admitted: &Admitted) -> Result<Authority, Error> {
         let over = self.over_tenant(admitted.tenant()).await?;
-        Ok(Authority { tenant: admitted.tenant(), subject: admitted.subject(), over })
+        Ok(Authority { tenant: admitted.tenant(), subject: Some(admitted.subject()), over })
     }
 
     /// [`Identity::authority_of`] of whom a token speaks for that was issued to somebody admitted, and was verified just
@@ -237,7 +241,16 @@ impl Identity {
         tenant: TenantId,
         subject: Subject,
     ) -> Result<Authority, Error> {
-        Ok(Authority { tenant, subject, over: self.over_tenant(tenant).await? })
+        Ok(Authority { tenant, subject: Some(subject), over: self.over_tenant(tenant).await? })
+    }
+
+    /// The authority over the whole tenant of the operator of the machine, who has its data directory or its database and
+    /// needs no account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the tenant.
+    pub async fn authority_of_operator(&self, tenant: TenantId) -> Result<Authority, Error> {
+        Ok(Authority { tenant, subject: None, over: self.over_tenant(tenant).await? })
     }
 
     /// How a user or service account stands towards those who want to change it. Whether there is such a one, the
@@ -263,7 +276,7 @@ impl Identity {
                 None => Over::Groups(Arc::default()),
             }
         };
-        Ok(Authority { tenant, subject, over })
+        Ok(Authority { tenant, subject: Some(subject), over })
     }
 
     async fn over_tenant(&self, tenant: TenantId) -> Result<Over, Error> {

@@ -13,11 +13,11 @@ fn user(number: u128) -> Subject {
 
 fn of_groups(subject: Subject, reach: &[(u128, MembershipKind)]) -> Authority {
     let reach: GroupReach = reach.iter().map(|(group, kind)| (id(*group), *kind)).collect();
-    Authority { tenant: id(1), subject, over: Over::Groups(Arc::new(reach)) }
+    Authority { tenant: id(1), subject: Some(subject), over: Over::Groups(Arc::new(reach)) }
 }
 
 fn of_tenant(subject: Subject, first: bool) -> Authority {
-    Authority { tenant: id(1), subject, over: Over::Tenant { first } }
+    Authority { tenant: id(1), subject: Some(subject), over: Over::Tenant { first } }
 }
 
 fn standing(authority: Authority, groups: &[u128]) -> Standing {

@@ -61,7 +61,7 @@ on_both_engines! {
         let ada = house.ada().await.id;
         let signed_in = house.sign_in("ada", crate::house::PASSWORD).await.admitted;
         let before = house.identity.authority_of(&signed_in).await.unwrap();
-        assert!(!before.is_some() && before.tenant() == house.id() && before.subject() == Subject::User(ada));
+        assert!(!before.is_some() && before.tenant() == house.id() && before.subject() == Some(Subject::User(ada)));
         let group = house.group("administrators").await.id;
         add(&house, group, Party::User(ada), Member).await;
         let role = house.identity.roles().tenant_admin(house.id()).await.unwrap();

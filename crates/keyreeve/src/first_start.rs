@@ -4,7 +4,7 @@
 //! that the whole can be interrupted, repeated and raced.
 
 use crate::{App, Error};
-use keyreeve_base::UserId;
+use keyreeve_base::{UserId, World};
 use keyreeve_crypto::{Alphabet, Secret, random_text};
 use keyreeve_identity::{
     Cause, Credential, DEFAULT_SLUG, NewTenant, NewUser, Profile, Tenant, TenantSettings,
@@ -29,8 +29,8 @@ pub struct FirstStart {
 
 /// A random password that can be read aloud.
 #[must_use]
-pub fn random_password(app: &App) -> Secret {
-    random_text(&app.world, Alphabet::Readable, PASSWORD_CHARACTERS)
+pub fn random_password(world: &World) -> Secret {
+    random_text(world, Alphabet::Readable, PASSWORD_CHARACTERS)
 }
 
 impl App {
@@ -72,7 +72,7 @@ impl App {
             return Ok(None);
         }
         let wanted = &self.config.administrator;
-        let one_time_password = wanted.password.is_none().then(|| random_password(self));
+        let one_time_password = wanted.password.is_none().then(|| random_password(&self.world));
         let password = wanted.password.as_ref().or(one_time_password.as_ref()).map(Secret::duplicate);
         let new = NewUser {
             profile: Profile { username: Some(wanted.username.clone()), ..Profile::default() },

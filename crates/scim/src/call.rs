@@ -96,8 +96,8 @@ impl Call {
     /// The user whose token it is.
     pub(crate) fn user(&self) -> Option<keyreeve_base::UserId> {
         match self.authority().subject() {
-            Subject::User(id) => Some(id),
-            Subject::Service(_) | Subject::Client(_) => None,
+            Some(Subject::User(id)) => Some(id),
+            Some(Subject::Service(_) | Subject::Client(_)) | None => None,
         }
     }
 

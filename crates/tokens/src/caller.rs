@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::scope;
 use crate::service::Tokens;
 use keyreeve_audit::Actor;
-use keyreeve_base::Origin;
-use keyreeve_identity::{Authority, Cause, Subject, Tenant};
+use keyreeve_base::{Origin, SessionId};
+use keyreeve_identity::{Authority, Cause, Subject, Tenant, User};
 use std::sync::Arc;
 
 /// How an access token was presented.
@@ -22,11 +22,13 @@ pub enum Presentation<'a> {
     Bearer(&'a str),
 }
 
-/// Whoever presented an access token that is good at this moment for this server. Only this room makes one.
+/// Whoever presented an access token that is good at this moment for this server, or the operator of the machine. Only
+/// this room makes one.
 #[derive(Clone, Debug)]
 pub struct Caller {
     tenant: Arc<Tenant>,
-    token: AccessToken,
+    /// None for the operator.
+    token: Option<AccessToken>,
     authority: Authority,
     cause: Cause,
 }
@@ -38,10 +40,22 @@ impl Caller {
         &self.tenant
     }
 
-    /// The token.
+    /// The token; the operator of the machine needs none.
     #[must_use]
-    pub const fn token(&self) -> &AccessToken {
-        &self.token
+    pub const fn token(&self) -> Option<&AccessToken> {
+        self.token.as_ref()
+    }
+
+    /// The user for whom the token speaks, if it is one.
+    #[must_use]
+    pub fn user(&self) -> Option<&Arc<User>> {
+        self.token.as_ref().and_then(AccessToken::user)
+    }
+
+    /// The session that the token hangs on, if it does.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.token.as_ref().and_then(|token| token.claims().sid)
     }
 
     /// What its holder may change of others.
@@ -60,8 +74,9 @@ impl Caller {
     /// since is gone from its tokens, too.
     #[must_use]
     pub fn allows(&self, scope: &str) -> bool {
+        let Some(token) = &self.token else { return true };
         let of_client = |client: &Arc<Client>| client.settings.scopes.allows(scope);
-        self.token.claims().scope.allows(scope) && self.token.client().is_none_or(of_client)
+        token.claims().scope.allows(scope) && token.client().is_none_or(of_client)
     }
 
     /// Whether nothing but its holder's authority limits it.
@@ -98,6 +113,16 @@ impl Tokens {
             identity.authority_of_bearer(tenant.id, subject).await?
         };
         let cause = Cause::new(actor, origin.clone());
-        Ok(Some(Caller { tenant: Arc::clone(tenant), token, authority, cause }))
+        Ok(Some(Caller { tenant: Arc::clone(tenant), token: Some(token), authority, cause }))
+    }
+
+    /// The operator of the machine, as a caller of this tenant. To be asked for only where no request from the network
+    /// can come.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn operator(&self, tenant: &Arc<Tenant>) -> Result<Caller, Error> {
+        let authority = self.identity().authority_of_operator(tenant.id).await?;
+        Ok(Caller { tenant: Arc::clone(tenant), token: None, authority, cause: Cause::operator() })
     }
 }

@@ -25,7 +25,7 @@ on_both_engines! {
         let token = house.client_credentials(&app, None).await.expect("a token").access_token;
         let found = caller(&house, &house.tenant, &token).await.expect("a caller");
         assert_eq!(found.cause().actor, Actor::Client(app.client.id));
-        assert_eq!(found.authority().subject(), Subject::Client(app.client.id));
+        assert_eq!(found.authority().subject(), Some(Subject::Client(app.client.id)));
         assert!(found.authority().may_manage_tenant());
         assert!(found.allows(USERS_READ) && !found.allows(USERS_WRITE) && !found.is_unlimited());
         // A scope that is taken away is gone at once.

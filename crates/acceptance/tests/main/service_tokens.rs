@@ -219,7 +219,7 @@ on_a_server! {
             let token = agent.token().await;
             let caller = server.tokens().caller(&tenant, Presentation::Bearer(&token), &origin).await.expect("an answer");
             let caller = caller.expect("a caller");
-            assert_eq!(caller.authority().subject(), Subject::Service(agent.account.id));
+            assert_eq!(caller.authority().subject(), Some(Subject::Service(agent.account.id)));
             assert_eq!((caller.authority().may_manage_tenant(), caller.is_unlimited()), (all, all));
             assert!(!caller.authority().may_manage_service_account(None), "agents make no agents");
         }

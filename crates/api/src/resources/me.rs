@@ -119,7 +119,7 @@ struct OwnPasswordDoc {
 
 /// The user for whom the token speaks.
 fn own(call: &Call) -> Result<Arc<User>, Refused> {
-    call.caller().token().user().cloned().ok_or_else(|| Refused::not_allowed(Asks::Own.told()))
+    call.caller().user().cloned().ok_or_else(|| Refused::not_allowed(Asks::Own.told()))
 }
 
 async fn get(call: Call) -> Result<Reply, Refused> {
@@ -147,7 +147,7 @@ async fn update(call: Call) -> Result<Reply, Refused> {
 async fn change_password(call: Call) -> Result<Reply, Refused> {
     let doc: OwnPasswordDoc = call.body()?;
     let (user, cause) = (own(&call)?, call.cause().await?);
-    let (session, secrets) = (call.caller().token().claims().sid, (doc.current_password, doc.password));
+    let (session, secrets) = (call.caller().session(), (doc.current_password, doc.password));
     let changed = call.identity().passwords().change_own_of(&user, session, secrets, &cause.origin);
     changed.await?.map_err(|refusal| match refusal {
         keyreeve_identity::Refusal::Denied => {
@@ -165,7 +165,7 @@ async fn list_sessions(call: Call) -> Result<Reply, Refused> {
 
 async fn end_sessions(call: Call) -> Result<Reply, Refused> {
     let user = own(&call)?;
-    let except = call.caller().token().claims().sid;
+    let except = call.caller().session();
     call.identity().sessions().end_all(call.tenant_id(), user.id, except, &call.cause().await?).await?;
     Ok(Reply::done())
 }

@@ -502,7 +502,7 @@ pub(super) async fn groups_of(call: &Call, party: Party) -> Result<GroupsOfDoc, 
     let groups = call.identity().groups();
     let direct: BTreeMap<GroupId, MembershipKind> =
         groups.direct_of(call.tenant_id(), party).await?.into_iter().collect();
-    let own = call.authority().subject().party() == Some(party);
+    let own = call.authority().subject().and_then(keyreeve_identity::Subject::party) == Some(party);
     let mut items = Vec::new();
     for id in groups.of_party(call.tenant_id(), party).await?.iter() {
         if !own && !call.authority().may_manage_group(*id) {

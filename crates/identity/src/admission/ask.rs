@@ -18,9 +18,11 @@ impl Admission<'_> {
         (action, origin): (&'static str, &Origin),
     ) -> Result<Result<(), Refusal>, Error> {
         let (actor, kind, id) = match asked_by.subject() {
-            Subject::User(id) => (Actor::User(id), "user", id.uuid()),
-            Subject::Client(id) => (Actor::Client(id), "client", id.uuid()),
-            Subject::Service(id) => (Actor::Service(id), "service", id.uuid()),
+            Some(Subject::User(id)) => (Actor::User(id), "user", id.uuid()),
+            Some(Subject::Client(id)) => (Actor::Client(id), "client", id.uuid()),
+            Some(Subject::Service(id)) => (Actor::Service(id), "service", id.uuid()),
+            // The operator of the machine reads the directory as it lies.
+            None => return Ok(Ok(())),
         };
         let counter = Counter::new(Scope::Asker, &[kind.as_bytes(), id.as_bytes(), action.as_bytes()]);
         let now = self.0.world().now();

@@ -42,6 +42,9 @@ impl Input {
             Command::Client(ClientCommand::Create(new)) => {
                 input.file = new.jwks_file.as_ref().map(file).transpose()?;
             }
+            Command::Api { data: Some(data), .. } => {
+                input.file = Some(if data == "-" { document_from_stdin()? } else { data.clone() });
+            }
             _ => {}
         }
         Ok(input)
@@ -81,6 +84,16 @@ fn from_stdin() -> Result<Secret, Failure> {
         return Err(Failure::usage("standard input is empty; pipe the password into the command"));
     }
     Ok(Secret::new(line))
+}
+
+/// All of standard input.
+fn document_from_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::new(Exit::Failed, format!("standard input cannot be read: {error}")))?;
+    Ok(text)
 }
 
 fn file(path: &PathBuf) -> Result<String, Failure> {

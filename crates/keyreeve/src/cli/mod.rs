@@ -1,13 +1,15 @@
 //! The command line.
 //!
 //! A command runs in its own process on the data directory or the PostgreSQL database; when a server has the SQLite
-//! database open, it is handed to that server ([`remote`]). What it prints goes to standard output, as text or, with
+//! database open, it is handed to that server ([`remote`]). With `--server` it is requests to a server elsewhere. What it prints goes to standard output, as text or, with
 //! `--json`, as one JSON value; what went wrong goes to standard error; logs go there too. The exit codes are [`exit::Exit`].
 
 mod answer;
 pub mod args;
+pub mod client;
 mod config_command;
 mod doctor;
+mod edits;
 pub mod exit;
 mod failure;
 mod init;
@@ -17,12 +19,15 @@ mod logs;
 pub mod remote;
 pub mod run;
 mod serve;
+mod shell;
 mod transfer;
+pub mod view;
 
 use crate::config::{Config, Inputs};
 use crate::{App, Error, Purpose};
 use args::{Cli, Command, ConfigCommand};
 use clap::Parser as _;
+use client::{Api, Elsewhere};
 use exit::{Exit, Failure, Output};
 use input::Input;
 use keyreeve_base::{SystemClock, World};
@@ -84,6 +89,29 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
             .collect(),
         file: cli.global.config.clone(),
     };
+    match &cli.command {
+        Command::Completions { shell } => return Ok(Some(shell::completions(*shell))),
+        Command::Man { directory } => return shell::manual(directory).map(Some),
+        Command::Login(arguments) => {
+            return block_on(client::login(&cli.global.remote, &inputs, arguments)).map(Some);
+        }
+        Command::Logout => return block_on(client::logout(&cli.global.remote, &inputs)).map(Some),
+        _ => {}
+    }
+    let moves = matches!(cli.command, Command::Import(_) | Command::Export(_));
+    let named = cli.global.remote.server.is_some() || (moves && client::names_a_server(&inputs));
+    if named && !cli.command.works_elsewhere() {
+        return Err(Failure::usage(
+            "this command works on the machine of the installation only; leave out --server and KEYREEVE_SERVER",
+        ));
+    }
+    if cli.command.works_elsewhere()
+        && let Some(server) = Elsewhere::of(&cli.global.remote, &inputs)?
+    {
+        let input = Input::read(&cli.command)?;
+        let api = Api::Elsewhere(Box::new(server));
+        return block_on(run::run(&api, &cli.command, input)).map(Some);
+    }
     let config = match (&cli.command, Config::load(inputs)) {
         (Command::Config(ConfigCommand::Check), checked) => return config_command::check(checked).map(Some),
         (Command::Doctor, Err(error)) => return Ok(Some(doctor::without_configuration(&error))),
@@ -102,13 +130,17 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
             let filter =
                 if config.source("log") == crate::config::Source::Default { "error" } else { &config.log };
             logs::install(&config, filter)?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-            runtime.block_on(Box::pin(command_in(config, command, arguments))).map(Some)
+            block_on(command_in(config, command, arguments)).map(Some)
         }
     }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    runtime.block_on(Box::pin(work))
 }
 
 async fn command_in(config: Config, command: Command, arguments: &[OsString]) -> Result<Output, Failure> {
@@ -142,7 +174,7 @@ async fn on_installation(
     let ask = async |_: &Path| Ok(None);
     match reach(config, ask).await? {
         Reached::Server(output) => Ok(output),
-        Reached::Here(app) => run::run(&app, command, input).await,
+        Reached::Here(app) => run::run(&Api::Here(app), command, input).await,
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::answer::Answer;
 use super::args::{Cli, Command};
+use super::client::Api;
 use super::exit::{Exit, Failure, Output};
 use super::input::Input;
 use super::{run, transfer};
@@ -203,9 +204,14 @@ fn understand(line: &[u8]) -> Result<(Command, Input), Failure> {
 
 async fn execute(app: &App, command: &Command, input: Input) -> Result<Output, Failure> {
     match command {
-        Command::Serve | Command::Init | Command::Config(_) | Command::Doctor => {
-            Err(Failure::usage("this command is not one for a running server"))
-        }
-        command => run::run(app, command, input).await,
+        Command::Serve
+        | Command::Init
+        | Command::Config(_)
+        | Command::Doctor
+        | Command::Login(_)
+        | Command::Logout
+        | Command::Completions { .. }
+        | Command::Man { .. } => Err(Failure::usage("this command is not one for a running server")),
+        command => run::run(&Api::Here(app.clone()), command, input).await,
     }
 }

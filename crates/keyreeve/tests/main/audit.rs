@@ -32,7 +32,7 @@ on_both_engines! {
         place.run(&["audit", "verify", "--tenant", "default", "--expect", "1:zz"]).expect(USAGE);
 
         let entries = place.run(&["audit", "list", "--json"]).expect(OK).json();
-        let entries = entries.as_array().unwrap();
+        let entries = entries["items"].as_array().unwrap();
         let actions: Vec<&str> = entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
         for action in ["tenant.create", "user.create", "client.create", "user.lock"] {
             assert!(actions.contains(&action), "{actions:?}");
@@ -42,7 +42,7 @@ on_both_engines! {
         assert_eq!(lock["outcome"], "success");
         let after = lock["seq"].as_i64().unwrap() - 1;
         let rest = place.run(&["audit", "list", "--json", "--after", &after.to_string(), "--limit", "1"]).expect(OK);
-        assert_eq!(rest.json()[0]["action"], "user.lock");
+        assert_eq!(rest.json()["items"][0]["action"], "user.lock");
     }
 
     /// An exported file is checked in a place where nothing is installed.

@@ -76,10 +76,10 @@ on_both_engines! {
         let made = place.run(&["user", "create", "--username", "bob", "--generate-password", "--json"]).expect(OK).json();
         assert_eq!(made["password"].as_str().unwrap().len(), 20);
         let list = place.run(&["user", "list", "--json", "--limit", "2"]).expect(OK).json();
-        let last = list[1]["id"].as_str().unwrap().to_owned();
-        assert_eq!(list.as_array().unwrap().len(), 2);
+        let last = list["next"].as_str().unwrap().to_owned();
+        assert_eq!(list["items"].as_array().unwrap().len(), 2);
         let rest = place.run(&["user", "list", "--json", "--after", &last]).expect(OK).json();
-        assert_eq!(rest.as_array().unwrap().len(), 1);
+        assert_eq!(rest["items"].as_array().unwrap().len(), 1);
         place.run(&["user", "list", "--limit", "0"]).expect(USAGE);
     }
 
@@ -152,7 +152,7 @@ on_both_engines! {
         let (place, _) = Installation::initialised(engine).await;
         let create = |more: &[&str]| place.run(&[&["client", "create", "--json", "--name", "App"], more].concat());
         let public = create(&["--public", "--redirect-uri", "com.example.app:/cb"]).expect(OK).json();
-        assert_eq!((public["kind"].as_str(), public["auth_method"].as_str()), (Some("public"), Some("none")));
+        assert_eq!(public["auth_method"], "none");
         assert!(public.get("client_secret").is_none());
         let machine = create(&["--scope", "reports:read", "--audience", "https://api.example.com"]).expect(OK).json();
         assert_eq!(machine["grant_types"], json!(["client_credentials"]));

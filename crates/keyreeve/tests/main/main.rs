@@ -11,6 +11,7 @@
 mod audit;
 mod commands;
 mod configuration;
+mod elsewhere;
 mod harness;
 mod keys;
 mod library;

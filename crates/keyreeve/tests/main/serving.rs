@@ -36,7 +36,7 @@ on_both_engines! {
         place.run(&["key", "rotate"]).expect(OK);
         place.run(&["audit", "verify"]).expect(OK);
         place.run(&["doctor"]).expect(OK);
-        assert_eq!(place.run(&["user", "list", "--json"]).expect(OK).json().as_array().unwrap().len(), 2);
+        assert_eq!(place.run(&["user", "list", "--json"]).expect(OK).json()["items"].as_array().unwrap().len(), 2);
         let (code, log) = server.stop();
         assert_eq!(code, 0);
         assert!(!log.contains("sentence"), "{log}");
@@ -101,7 +101,8 @@ fn a_backup_is_taken_while_serving_and_opens() {
     std::fs::copy(place.path().join("copy.db"), other.data("keyreeve.db")).unwrap();
     other.set("KEYREEVE_MASTER_KEY_FILE", place.data("master.key").to_str().unwrap());
     let users = other.run(&["user", "list", "--json"]).expect(OK).json();
-    let names: Vec<_> = users.as_array().unwrap().iter().map(|user| user["username"].clone()).collect();
+    let names: Vec<_> =
+        users["items"].as_array().unwrap().iter().map(|user| user["username"].clone()).collect();
     assert_eq!(names, ["admin", "ada"]);
     other.run(&["audit", "verify"]).expect(OK);
 }

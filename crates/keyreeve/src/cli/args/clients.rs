@@ -1,6 +1,6 @@
 //! The arguments of `keyreeve client …`.
 
-use super::InTenant;
+use super::{Edits, InTenant};
 use crate::cli::exit::EXIT_CODES;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -52,6 +52,21 @@ Give the application the new secret within the time that the old ones go on work
         client: ClientArg,
         /// The identifier of the secret
         secret: String,
+    },
+    /// Change a client's settings
+    #[command(after_help = "\
+Examples:
+  keyreeve client update wiki --set require_pkce=true --set 'scopes=openid profile'
+  keyreeve client update wiki --unset client_uri --version 4
+
+docs/openapi.json lists the fields.")]
+    Update {
+        /// Which
+        #[command(flatten)]
+        client: ClientArg,
+        /// What to change
+        #[command(flatten)]
+        edits: Edits,
     },
     /// Allow one more redirect URI
     #[command(after_help = "Examples:\n  keyreeve client add-redirect wiki https://wiki.example.com/other")]

@@ -2,10 +2,20 @@
 //! process lists and shell histories.
 
 mod clients;
+mod common;
+mod directory;
+mod events;
+mod remote;
+mod shell;
 mod transfer;
 mod users;
 
 pub use clients::{AuthMethod, ClientArg, ClientCommand, ClientCreate};
+pub use common::{Edits, InTenant, Paging};
+pub use directory::{GroupCommand, MapperCommand, MemberArg, PartyKind, RoleCommand, ServiceAccountCommand};
+pub use events::{AuditCommand, AuditFilter, WebhookCommand};
+pub use remote::{LoginArgs, Remote};
+pub use shell::ShellKind;
 pub use transfer::{ExportArgs, Format, ImportArgs, ImportMode};
 pub use users::{PasswordArg, UserArg, UserCommand, UserCreate};
 
@@ -75,6 +85,9 @@ pub struct Global {
     /// How log lines are written: text or json
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Settings")]
     pub log_format: Option<String>,
+    /// Where the command runs, if not here.
+    #[command(flatten)]
+    pub remote: Remote,
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -137,15 +150,80 @@ Works while the server runs and changes nothing. Exits with 5 when a check faile
     /// Users: create, show, list, passwords, locks, sessions
     #[command(subcommand)]
     User(UserCommand),
+    /// Groups: create, show, list, change, members
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Roles: create, show, list, change, give, take
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Service accounts: create, show, list, change, secrets
+    #[command(subcommand)]
+    ServiceAccount(ServiceAccountCommand),
+    /// Protocol mappers: what goes into tokens under which claim
+    #[command(subcommand)]
+    Mapper(MapperCommand),
     /// OAuth clients: create, show, list, secrets, redirect URIs
     #[command(subcommand)]
     Client(ClientCommand),
     /// Signing keys, data keys and the master key
     #[command(subcommand)]
     Key(KeyCommand),
-    /// The audit log: verify its chain, list its entries
+    /// The audit log: verify its chain, list, export and follow its entries
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Webhooks: addresses that are told of audit entries
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Send any request of the native API, and print the answer
+    #[command(after_help = "\
+Examples:
+  keyreeve api GET /users?limit=5
+  keyreeve api POST /roles --data '{\"name\":\"auditor\"}'
+  keyreeve --server https://id.example.com api GET /openapi.json
+
+Paths are those of docs/openapi.json, below /api/v1. --data - reads the document from standard input.")]
+    Api {
+        /// GET, POST, PUT, PATCH or DELETE
+        method: String,
+        /// The path below /api/v1, with its query
+        path: String,
+        /// Where
+        #[command(flatten)]
+        tenant: InTenant,
+        /// The JSON document to send; - reads it from standard input
+        #[arg(long, value_name = "JSON")]
+        data: Option<String>,
+        /// Only if it is still at this version
+        #[arg(long, value_name = "N")]
+        version: Option<i64>,
+    },
+    /// Sign in to a server for later commands
+    #[command(after_help = "\
+Examples:
+  keyreeve --server https://id.example.com login
+
+Shows an address and a code; whoever enters the code there lets this command line act in their name. The client that it
+uses is made once by `keyreeve client create --client-id keyreeve-cli --name 'Command line' --public
+--grant-type urn:ietf:params:oauth:grant-type:device_code --grant-type refresh_token --scope offline_access --scope keyreeve:admin`.")]
+    Login(LoginArgs),
+    /// Forget the sign-in to a server, and revoke its tokens
+    #[command(after_help = "Examples:\n  keyreeve --server https://id.example.com logout")]
+    Logout,
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "\
+Examples:
+  keyreeve completions bash > /etc/bash_completion.d/keyreeve
+  keyreeve completions fish > ~/.config/fish/completions/keyreeve.fish")]
+    Completions {
+        /// For which shell
+        shell: ShellKind,
+    },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Examples:\n  keyreeve man /usr/local/share/man/man1")]
+    Man {
+        /// An existing directory
+        directory: PathBuf,
+    },
     /// Copy the SQLite database into a new file, also while the server runs
     #[command(after_help = "\
 Examples:
@@ -182,6 +260,26 @@ written. All of it is of one moment. Works while the server runs.")]
     Export(ExportArgs),
 }
 
+impl Command {
+    /// Whether the command can run on a server elsewhere; the others are about this machine.
+    #[must_use]
+    pub const fn works_elsewhere(&self) -> bool {
+        !matches!(
+            self,
+            Self::Serve
+                | Self::Init
+                | Self::Config(_)
+                | Self::Doctor
+                | Self::Backup { .. }
+                | Self::Import(_)
+                | Self::Export(_)
+                | Self::Completions { .. }
+                | Self::Man { .. }
+                | Self::Audit(AuditCommand::Verify { .. } | AuditCommand::Seal)
+        )
+    }
+}
+
 /// Commands on the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -193,14 +291,6 @@ pub enum ConfigCommand {
         after_help = "Examples:\n  keyreeve config show\n  keyreeve --config keyreeve.toml config show --json"
     )]
     Show,
-}
-
-/// The tenant that a command is about.
-#[derive(Debug, Args)]
-pub struct InTenant {
-    /// The tenant, by its short name
-    #[arg(long, value_name = "SLUG", default_value = "default")]
-    pub tenant: String,
 }
 
 /// Commands on tenants.
@@ -225,6 +315,21 @@ pub enum TenantCommand {
     /// List the tenants
     #[command(after_help = "Examples:\n  keyreeve tenant list --json")]
     List,
+    /// Change a tenant's name or settings
+    #[command(after_help = "Examples:\n  keyreeve tenant update acme --set name='Acme Ltd'")]
+    Update {
+        /// Its short name
+        slug: String,
+        /// What to change
+        #[command(flatten)]
+        edits: Edits,
+    },
+    /// Archive a tenant for good: nobody is let in any more
+    #[command(after_help = "Examples:\n  keyreeve tenant archive acme")]
+    Archive {
+        /// Its short name
+        slug: String,
+    },
     /// Let the users and clients of a tenant in again
     #[command(after_help = "Examples:\n  keyreeve tenant enable acme")]
     Enable {
@@ -288,55 +393,6 @@ a command, provide the new key there, name the old one in previous_master_key_fi
         /// Change the master key
         #[arg(long, conflicts_with_all = ["alg", "data"])]
         master: bool,
-    },
-}
-
-/// Commands on the audit log.
-#[derive(Debug, Subcommand)]
-#[command(after_help = EXIT_CODES)]
-pub enum AuditCommand {
-    /// Walk the chain of every tenant, or of one, and name the first entry that was changed or removed
-    #[command(after_help = "\
-Examples:
-  keyreeve audit verify
-  keyreeve audit verify --tenant default --expect 1204:5f0c…
-  keyreeve audit verify audit.ndjson --expect 1204:5f0c…
-
-With a file, an export of the log is checked instead, without any installation.
-Note the head that it prints somewhere else; given back with --expect it proves that nobody rewrote the log up to there.
-Exits with 5 when a chain does not hold.")]
-    #[command(group(clap::ArgGroup::new("one_chain").args(["tenant", "file"])))]
-    Verify {
-        /// An exported log (NDJSON); needs no installation
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
-        /// This tenant only
-        #[arg(long, value_name = "SLUG")]
-        tenant: Option<String>,
-        /// A head noted earlier, through which the chain must pass
-        #[arg(long, value_name = "SEQ:HASH", requires = "one_chain")]
-        expect: Option<String>,
-    },
-    /// Chain what has been recorded and not yet chained
-    #[command(after_help = "\
-Examples:
-  keyreeve audit seal
-
-With SQLite each entry is chained as it is written; with PostgreSQL a running server does it a few times a second. After commands on a
-PostgreSQL database that no server runs on, this does it.")]
-    Seal,
-    /// List entries, oldest first
-    #[command(after_help = "Examples:\n  keyreeve audit list --after 1000 --limit 50 --json")]
-    List {
-        /// Where to look
-        #[command(flatten)]
-        tenant: InTenant,
-        /// Begin behind this number
-        #[arg(long, value_name = "SEQ", default_value_t = 0)]
-        after: i64,
-        /// At most so many, up to 1000
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1000))]
-        limit: i64,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The arguments of `keyreeve user …`.
 
-use super::InTenant;
+use super::{Edits, InTenant, Paging};
 use crate::cli::exit::EXIT_CODES;
 use clap::{Args, Subcommand};
 
@@ -17,20 +17,54 @@ Examples:
     /// Show a user
     #[command(after_help = "Examples:\n  keyreeve user show ada@example.com")]
     Show(UserArg),
-    /// List the users of a tenant
-    #[command(
-        after_help = "Examples:\n  keyreeve user list --limit 20\n  keyreeve user list --after ID --json"
-    )]
+    /// List users
+    #[command(after_help = "\
+Examples:
+  keyreeve user list --limit 20
+  keyreeve user list --filter 'email ew \"@example.com\" and enabled eq true' --sort username --all --json")]
     List {
         /// Where to look
         #[command(flatten)]
         tenant: InTenant,
-        /// Begin behind the user with this identifier
-        #[arg(long, value_name = "ID")]
-        after: Option<String>,
-        /// At most so many, up to 500
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=500))]
-        limit: u16,
+        /// Which of them
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Change a user's profile
+    #[command(after_help = "\
+Examples:
+  keyreeve user update ada --set given_name=Ada --unset phone_number
+  keyreeve user update ada --set 'attributes.team=[\"blue\"]' --version 3")]
+    Update {
+        /// Who
+        #[command(flatten)]
+        user: UserArg,
+        /// What to change
+        #[command(flatten)]
+        edits: Edits,
+    },
+    /// Archive a user for good: the names become free, the identifier is never used again
+    #[command(after_help = "Examples:\n  keyreeve user archive ada")]
+    Archive(UserArg),
+    /// List the groups that a user is in
+    #[command(after_help = "Examples:\n  keyreeve user groups ada --transitive")]
+    Groups {
+        /// Who
+        #[command(flatten)]
+        user: UserArg,
+        /// By the groups that those are nested in, too
+        #[arg(long)]
+        transitive: bool,
+    },
+    /// List the roles of a user
+    #[command(after_help = "Examples:\n  keyreeve user roles ada --effective")]
+    Roles {
+        /// Who
+        #[command(flatten)]
+        user: UserArg,
+        /// Those that come from groups, too
+        #[arg(long)]
+        effective: bool,
     },
     /// Give a user a new password
     #[command(after_help = "\

@@ -1,36 +1,51 @@
 //! `keyreeve audit …`
 
-use super::{shown, tenant, within};
 use crate::App;
-use crate::cli::args::AuditCommand;
+use crate::cli::args::{AuditCommand, AuditFilter};
+use crate::cli::client::{Api, Call, at};
 use crate::cli::exit::{Exit, Failure, Output, table};
-use keyreeve_audit::{Entry, FileVerdict, FileVerifier, Head, Report, Verdict};
+use crate::cli::input::Input;
+use crate::cli::view::{self, Fields};
+use keyreeve_audit::{FileVerdict, FileVerifier, Head, Report, Verdict};
 use keyreeve_identity::Tenant;
 use keyreeve_store::Tx;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) async fn run(app: &App, command: &AuditCommand) -> Result<Output, Failure> {
+const ENTRIES: Fields = &[
+    ("NO", "/seq"),
+    ("WHEN", "/at"),
+    ("WHO", "/actor"),
+    ("WHAT", "/action"),
+    ("TO WHAT", "/target"),
+    ("OUTCOME", "/outcome"),
+    ("WHY", "/reason"),
+    ("FROM", "/address"),
+];
+
+pub(super) async fn run(api: &Api, command: &AuditCommand, input: &Input) -> Result<Output, Failure> {
     match command {
-        AuditCommand::Verify { file: Some(file), expect, .. } => verify_file(file, expect.as_deref()),
+        AuditCommand::Verify { file: Some(file), expect, .. } => {
+            verify_file(&input.directory.join(file), expect.as_deref())
+        }
         AuditCommand::Verify { tenant: Some(slug), expect, .. } => {
-            let expected = expect.as_deref().map(head).transpose()?;
-            let tenant = tenant(app, slug).await?;
+            let (app, expected) = (api.installation()?, expect.as_deref().map(head).transpose()?);
+            let found = app.identity.tenants().by_slug(slug).await?;
+            let tenant = found.ok_or_else(|| Failure::not_found(format!("there is no tenant {slug:?}")))?;
             let report = verify(app, &tenant, expected).await?;
             Ok(verdicts(&[(tenant.slug.clone(), report)]))
         }
-        AuditCommand::Verify { tenant: None, .. } => verify_all(app).await,
-        AuditCommand::Seal => seal(app).await,
-        AuditCommand::List { tenant, after, limit } => {
-            let tenant = within(app, tenant).await?.id;
-            let (after, limit) = (*after, *limit);
-            let entries = app
-                .store
-                .scan(async move |tx: &mut Tx<'_>| keyreeve_audit::list(tx, tenant, after, limit).await)
-                .await?;
-            list(&entries)
+        AuditCommand::Verify { tenant: None, .. } => verify_all(api.installation()?).await,
+        AuditCommand::Seal => seal(api.installation()?).await,
+        AuditCommand::List { tenant, filter, oldest_first, after, limit } => {
+            let call = filtered(Call::get(at!["audit"]), filter)
+                .query("order", oldest_first.then_some("oldest"))
+                .query("after", after.as_ref())
+                .query("limit", Some(limit));
+            let (items, next) = api.list(&tenant.tenant, call, false).await?;
+            Ok(view::page(items, next.as_deref(), ENTRIES))
         }
     }
 }
@@ -193,44 +208,27 @@ fn verdicts(reports: &[(String, Report)]) -> Output {
     if intact { output } else { output.exit(Exit::Refused) }
 }
 
-fn list(entries: &[Entry]) -> Result<Output, Failure> {
-    let rows: Vec<_> = entries
-        .iter()
-        .map(|entry| {
-            let pair = |kind: &str, id: Option<&String>| match id {
-                Some(id) => format!("{kind} {id}"),
-                None => kind.to_owned(),
-            };
-            vec![
-                entry.seq.map(|seq| seq.to_string()).unwrap_or_default(),
-                entry.at.to_string(),
-                pair(&entry.actor_kind, entry.actor_id.as_ref()),
-                entry.action.clone(),
-                entry
-                    .target_kind
-                    .as_deref()
-                    .map(|kind| pair(kind, entry.target_id.as_ref()))
-                    .unwrap_or_default(),
-                entry
-                    .reason
-                    .as_ref()
-                    .map_or_else(|| entry.outcome.clone(), |why| format!("{}: {why}", entry.outcome)),
-                entry.address.clone().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    let mut json = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let mut value = shown(entry)?;
-        // Kept as text in the log; read back as what it is.
-        if let (Value::Object(fields), Some(detail)) = (&mut value, &entry.detail) {
-            fields
-                .insert("detail".to_owned(), serde_json::from_str(detail).unwrap_or_else(|_| json!(detail)));
-        }
-        json.push(value);
+/// `KIND:ID`, or the kind alone.
+fn halves(text: Option<&str>) -> (Option<&str>, Option<&str>) {
+    match text.and_then(|text| text.split_once(':')) {
+        Some((kind, id)) => (Some(kind), Some(id)),
+        None => (text, None),
     }
-    let headings = ["NO", "WHEN", "WHO", "WHAT", "TO WHAT", "OUTCOME", "FROM"];
-    Ok(Output::new(table(&headings, &rows), Value::Array(json)))
+}
+
+/// The part of the query that says which entries are wanted.
+fn filtered(call: Call, filter: &AuditFilter) -> Call {
+    let (actor_kind, actor_id) = halves(filter.actor.as_deref());
+    let (target_kind, target_id) = halves(filter.target.as_deref());
+    call.query("actor_kind", actor_kind)
+        .query("actor_id", actor_id)
+        .query("action", filter.action.as_ref())
+        .query("target_kind", target_kind)
+        .query("target_id", target_id)
+        .query("outcome", filter.outcome.as_ref())
+        .query("from", filter.since.as_ref())
+        .query("before", filter.until.as_ref())
+        .query("request_id", filter.request_id.as_ref())
 }
 
 #[cfg(test)]

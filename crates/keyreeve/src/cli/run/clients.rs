@@ -1,238 +1,201 @@
 //! `keyreeve client …`
 
-use super::{shown, tenant, with, within, yes};
-use crate::App;
-use crate::cli::args::{AuthMethod as AuthMethodArg, ClientArg, ClientCommand, ClientCreate};
-use crate::cli::exit::{Failure, Output, record, table};
+use super::{names, said, with_secret};
+use crate::cli::args::{AuthMethod, ClientArg, ClientCommand, ClientCreate};
+use crate::cli::client::{Api, Call, at};
+use crate::cli::edits;
+use crate::cli::exit::{Failure, Output};
 use crate::cli::input::Input;
-use keyreeve_base::TenantId;
-use keyreeve_crypto::OpaqueToken;
-use keyreeve_crypto::sign::Jwk;
-use keyreeve_identity::Cause;
-use keyreeve_tokens::clients::{AuthMethod, ClientKind, GrantType, RedirectUri};
-use keyreeve_tokens::{Client, ClientSettings, NewClient, ScopeSet};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::str::FromStr;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::cli::view::{self, Fields};
+use keyreeve_crypto::sign::Algorithm;
+use keyreeve_tokens::clients::RedirectUri;
+use serde_json::{Map, Value, json};
 
 /// What a client that signs users in may ask for, unless it is said otherwise.
 const USUAL_SCOPES: &str = "openid profile email address phone offline_access";
 
-pub(super) async fn run(app: &App, command: &ClientCommand, input: Input) -> Result<Output, Failure> {
+const CLIENT: Fields = &[
+    ("client_id", "/client_id"),
+    ("name", "/name"),
+    ("authenticates by", "/auth_method"),
+    ("grant types", "/grant_types"),
+    ("scopes", "/scopes"),
+    ("redirect URIs", "/redirect_uris"),
+    ("after sign-out", "/post_logout_redirect_uris"),
+    ("audiences", "/audiences"),
+    ("first party", "/first_party"),
+    ("enabled", "/enabled"),
+    ("secrets", "/secrets"),
+    ("created", "/created_at"),
+    ("version", "/version"),
+    ("id", "/id"),
+];
+const CLIENTS: Fields = &[
+    ("CLIENT_ID", "/client_id"),
+    ("NAME", "/name"),
+    ("AUTHENTICATES BY", "/auth_method"),
+    ("ENABLED", "/enabled"),
+];
+
+pub(super) async fn run(api: &Api, command: &ClientCommand, input: Input) -> Result<Output, Failure> {
     match command {
-        ClientCommand::Create(new) => create(app, new, input.file.as_deref()).await,
-        ClientCommand::Show(client) => show(app, &*find(app, client).await?).await,
-        ClientCommand::List { tenant } => list(app, within(app, tenant).await?.id).await,
+        ClientCommand::Create(new) => create(api, new, input.file.as_deref()).await,
+        ClientCommand::Show(client) => {
+            let id = find(api, client).await?;
+            show(api, client, &id).await
+        }
+        ClientCommand::List { tenant } => {
+            let call = Call::get(at!["clients"]).query("limit", Some(500));
+            Ok(view::many(api.list(&tenant.tenant, call, true).await?.0, CLIENTS))
+        }
+        ClientCommand::Update { client, edits } => {
+            update(api, client, edits::patch(edits)?, edits.version).await
+        }
         ClientCommand::AddSecret { client, keep_old_hours } => {
-            let client = find(app, client).await?;
-            let overlap = Duration::from_secs(u64::from(*keep_old_hours) * 3_600);
-            let (info, secret) =
-                app.tokens.clients().add_secret(&client, overlap, &Cause::operator()).await?;
-            let output = with_secret(show(app, &client).await?, Some(&secret));
-            Ok(Output { json: with(output.json, json!({"secret_id": info.id})), ..output })
+            let id = find(api, client).await?;
+            let body = json!({"overlap_s": u64::from(*keep_old_hours) * 3_600});
+            let call = Call::post(at!["clients", id, "secrets"]).body(body);
+            let mut made = api.send(&client.tenant.tenant, call).await?;
+            let shown = show(api, client, &id).await?;
+            let mut json = shown.json;
+            if let Value::Object(members) = &mut json {
+                let mut part = |name: &str| made.get_mut(name).map(Value::take).unwrap_or_default();
+                members.insert("secret_id".to_owned(), part("id"));
+                members.insert("client_secret".to_owned(), part("secret"));
+            }
+            Ok(with_secret(Output { json, ..Output::new(shown.text, Value::Null) }, "client_secret"))
         }
         ClientCommand::RevokeSecret { client, secret } => {
-            let client = find(app, client).await?;
-            let id = secret
-                .parse()
-                .map_err(|_| Failure::usage(format!("{secret:?} is not the identifier of a secret")))?;
-            app.tokens.clients().revoke_secret(&client, id, &Cause::operator()).await?;
-            show(app, &client).await
+            let id = find(api, client).await?;
+            let call = Call::delete(at!["clients", id, "secrets", secret]);
+            api.send(&client.tenant.tenant, call).await?;
+            show(api, client, &id).await
         }
         ClientCommand::AddRedirect { client, uri } => {
-            let uri = redirect(uri)?;
-            let client = find(app, client).await?;
-            let mut settings = client.settings.clone();
-            if !settings.redirect_uris.contains(&uri) {
-                settings.redirect_uris.push(uri);
+            check_redirect(uri)?;
+            let id = find(api, client).await?;
+            let mut present = api.send(&client.tenant.tenant, Call::get(at!["clients", id])).await?;
+            let version = present.get("version").and_then(Value::as_i64);
+            let mut uris = match present.get_mut("redirect_uris").map(Value::take) {
+                Some(Value::Array(uris)) => uris,
+                _ => Vec::new(),
+            };
+            if !uris.contains(&json!(uri)) {
+                uris.push(json!(uri));
             }
-            update(app, &client, settings).await
+            update(api, client, json!({"redirect_uris": uris}), version).await
         }
-        ClientCommand::Enable(client) => enable(app, client, true).await,
-        ClientCommand::Disable(client) => enable(app, client, false).await,
+        ClientCommand::Enable(client) => update(api, client, json!({"enabled": true}), None).await,
+        ClientCommand::Disable(client) => update(api, client, json!({"enabled": false}), None).await,
         ClientCommand::Delete(client) => {
-            let client = find(app, client).await?;
-            app.tokens.clients().delete(client.tenant_id, client.id, &Cause::operator()).await?;
+            let id = find(api, client).await?;
+            api.send(&client.tenant.tenant, Call::delete(at!["clients", id])).await?;
             let text = format!("The client {} was deleted, and its tokens with it.", client.client_id);
-            Ok(Output::new(text, json!({"deleted": client.client_id})))
+            Ok(said(text, json!({"deleted": client.client_id})))
         }
     }
 }
 
-async fn find(app: &App, argument: &ClientArg) -> Result<Arc<Client>, Failure> {
-    let tenant = tenant(app, &argument.tenant.tenant).await?.id;
-    let found = app.tokens.clients().by_client_id(tenant, &argument.client_id).await?;
-    found.ok_or_else(|| {
-        Failure::not_found(format!("there is no client {:?} in this tenant", argument.client_id))
-    })
+async fn find(api: &Api, client: &ClientArg) -> Result<String, Failure> {
+    names::client(api, &client.tenant.tenant, &client.client_id).await
 }
 
-async fn create(app: &App, new: &ClientCreate, jwks: Option<&str>) -> Result<Output, Failure> {
-    let tenant = within(app, &new.tenant).await?.id;
-    let mut settings = ClientSettings::new(&new.name);
-    settings.auth_method = match new.auth_method {
-        _ if new.public => AuthMethod::None,
-        AuthMethodArg::ClientSecretBasic => AuthMethod::ClientSecretBasic,
-        AuthMethodArg::ClientSecretPost => AuthMethod::ClientSecretPost,
-        AuthMethodArg::PrivateKeyJwt => AuthMethod::PrivateKeyJwt,
-    };
-    if let Some(text) = jwks {
-        settings.jwks = keys(text)?;
+/// The client with what is known of its secrets.
+async fn show(api: &Api, client: &ClientArg, id: &str) -> Result<Output, Failure> {
+    let tenant = &*client.tenant.tenant;
+    let mut document = api.send(tenant, Call::get(at!["clients", id])).await?;
+    let (secrets, _) = api.list(tenant, Call::get(at!["clients", id, "secrets"]), true).await?;
+    let ids: Vec<Value> = secrets.iter().filter_map(|secret| secret.get("id").cloned()).collect();
+    put(&mut document, "secrets", Value::Array(ids));
+    let output = view::one(document, CLIENT);
+    let mut json = output.json;
+    put(&mut json, "secrets", Value::Array(secrets));
+    Ok(Output { json, ..Output::new(output.text, Value::Null) })
+}
+
+fn put(document: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = document {
+        members.insert(name.to_owned(), value);
     }
-    settings.redirect_uris = new.redirect_uris.iter().map(|uri| redirect(uri)).collect::<Result<_, _>>()?;
-    settings.post_logout_redirect_uris =
-        new.post_logout_redirect_uris.iter().map(|uri| redirect(uri)).collect::<Result<_, _>>()?;
-    settings.grant_types = grant_types(new)?;
-    let signs_in = settings.allows(GrantType::AuthorizationCode) || settings.allows(GrantType::Password);
+}
+
+async fn update(
+    api: &Api,
+    client: &ClientArg,
+    patch: Value,
+    version: Option<i64>,
+) -> Result<Output, Failure> {
+    let id = find(api, client).await?;
+    let call = Call::patch(at!["clients", id]).body(patch).version(version);
+    api.send(&client.tenant.tenant, call).await?;
+    show(api, client, &id).await
+}
+
+async fn create(api: &Api, new: &ClientCreate, jwks: Option<&str>) -> Result<Output, Failure> {
+    let mut document = Map::from_iter([("name".to_owned(), json!(new.name))]);
+    let mut set = |field: &str, value: Value| document.insert(field.to_owned(), value);
+    let auth_method = match new.auth_method {
+        _ if new.public => "none",
+        AuthMethod::ClientSecretBasic => "client_secret_basic",
+        AuthMethod::ClientSecretPost => "client_secret_post",
+        AuthMethod::PrivateKeyJwt => "private_key_jwt",
+    };
+    set("auth_method", json!(auth_method));
+    if let Some(text) = jwks {
+        set("jwks", keys(text)?);
+    }
+    if let Some(client_id) = &new.client_id {
+        set("client_id", json!(client_id));
+    }
+    for uri in new.redirect_uris.iter().chain(&new.post_logout_redirect_uris) {
+        check_redirect(uri)?;
+    }
+    set("redirect_uris", json!(new.redirect_uris));
+    set("post_logout_redirect_uris", json!(new.post_logout_redirect_uris));
+    let grants: Vec<&str> = match (new.grant_types.is_empty(), new.redirect_uris.is_empty()) {
+        (false, _) => new.grant_types.iter().map(String::as_str).collect(),
+        (true, false) => vec!["authorization_code", "refresh_token"],
+        (true, true) => vec!["client_credentials"],
+    };
+    let signs_in = grants.iter().any(|grant| matches!(*grant, "authorization_code" | "password"));
     let scopes = match new.scopes.is_empty() {
         false => new.scopes.join(" "),
         true if signs_in => USUAL_SCOPES.to_owned(),
         true => String::new(),
     };
-    settings.scopes = ScopeSet::parse(&scopes).map_err(|error| Failure::usage(error.to_string()))?;
-    settings.audiences.clone_from(&new.audiences);
-    settings.first_party = new.first_party;
-    settings.id_token_alg = algorithm(new.id_token_alg.as_deref())?;
-    settings.access_token_alg = algorithm(new.access_token_alg.as_deref())?;
-    settings.client_uri.clone_from(&new.client_uri);
-    let new = NewClient { tenant_id: tenant, client_id: new.client_id.clone(), settings };
-    let (client, secret) = app.tokens.clients().create(new, &Cause::operator()).await?;
-    Ok(with_secret(show(app, &client).await?, secret.as_ref()))
-}
-
-fn grant_types(new: &ClientCreate) -> Result<BTreeSet<GrantType>, Failure> {
-    if !new.grant_types.is_empty() {
-        let parse = |text: &String| text.parse::<GrantType>().map_err(Failure::from);
-        return new.grant_types.iter().map(parse).collect();
+    set("grant_types", json!(grants));
+    set("scopes", json!(scopes));
+    set("audiences", json!(new.audiences));
+    set("first_party", json!(new.first_party));
+    for (field, value) in [
+        ("id_token_alg", &new.id_token_alg),
+        ("access_token_alg", &new.access_token_alg),
+        ("client_uri", &new.client_uri),
+    ] {
+        if let Some(value) = value {
+            if field.ends_with("_alg") && value.parse::<Algorithm>().is_err() {
+                let allowed = "allowed: EdDSA, ES256, RS256";
+                return Err(Failure::usage(format!("{value:?} is not an algorithm; {allowed}")));
+            }
+            set(field, json!(value));
+        }
     }
-    Ok(match new.redirect_uris.is_empty() {
-        false => [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
-        true => [GrantType::ClientCredentials].into(),
-    })
+    let call = Call::post(at!["clients"]).body(Value::Object(document));
+    let made = api.send(&new.tenant.tenant, call).await?;
+    Ok(with_secret(view::one(made, CLIENT), "client_secret"))
 }
 
-pub(super) fn algorithm<T: FromStr<Err: std::fmt::Display>>(
-    text: Option<&str>,
-) -> Result<Option<T>, Failure> {
-    text.map(|text| {
-        text.parse().map_err(|_| {
-            Failure::usage(format!("{text:?} is not an algorithm; allowed: EdDSA, ES256, RS256"))
-        })
-    })
-    .transpose()
-}
-
-fn redirect(text: &str) -> Result<RedirectUri, Failure> {
-    RedirectUri::parse(text).map_err(|error| Failure::usage(format!("{text:?}: {error}")))
+/// A mistake in an address is one in the command line, and is told with the address.
+fn check_redirect(text: &str) -> Result<(), Failure> {
+    RedirectUri::parse(text).map(drop).map_err(|error| Failure::usage(format!("{text:?}: {error}")))
 }
 
 /// The keys of a JWK set, or one key alone.
-fn keys(text: &str) -> Result<Vec<Jwk>, Failure> {
-    #[derive(serde::Deserialize)]
-    struct Set {
-        keys: Vec<Jwk>,
-    }
-    let wrong =
-        |error: serde_json::Error| Failure::usage(format!("the file is not a set of public keys: {error}"));
-    match serde_json::from_str::<Set>(text) {
-        Ok(set) => Ok(set.keys),
-        Err(error) => serde_json::from_str::<Jwk>(text).map(|key| vec![key]).map_err(|_| wrong(error)),
-    }
-}
-
-fn with_secret(output: Output, secret: Option<&OpaqueToken>) -> Output {
-    match secret {
-        None => output,
-        Some(secret) => Output {
-            text: format!("{}\n\nSecret, shown this once: {}", output.text, secret.expose()),
-            json: with(output.json, json!({"client_secret": secret.expose()})),
-            ..output
-        },
-    }
-}
-
-async fn show(app: &App, client: &Client) -> Result<Output, Failure> {
-    let settings = &client.settings;
-    let secrets = app.tokens.clients().secrets(client).await?;
-    let lines = |items: &[RedirectUri]| {
-        let texts: Vec<_> = items.iter().map(ToString::to_string).collect();
-        (!texts.is_empty()).then(|| texts.join(" "))
-    };
-    let grants: Vec<_> = settings.grant_types.iter().map(|grant| grant.as_str()).collect();
-    let ids: Vec<_> = secrets.iter().map(|secret| secret.id.to_string()).collect();
-    let text = record(&[
-        ("client_id", Some(client.client_id.clone())),
-        ("name", Some(settings.name.clone())),
-        ("authenticates by", Some(settings.auth_method.as_str().to_owned())),
-        ("grant types", Some(grants.join(" "))),
-        ("scopes", Some(settings.scopes.to_string())),
-        ("redirect URIs", lines(&settings.redirect_uris)),
-        ("after sign-out", lines(&settings.post_logout_redirect_uris)),
-        ("audiences", (!settings.audiences.is_empty()).then(|| settings.audiences.join(" "))),
-        ("first party", Some(yes(settings.first_party))),
-        ("enabled", Some(yes(settings.enabled))),
-        ("secrets", (!ids.is_empty()).then(|| ids.join(" "))),
-        ("created", Some(client.created_at.to_string())),
-    ]);
-    let kind = match settings.kind() {
-        ClientKind::Public => "public",
-        ClientKind::Confidential => "confidential",
-    };
-    let secrets = secrets.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
-    let json = with(
-        shown(settings)?,
-        json!({
-            "id": client.id,
-            "client_id": client.client_id,
-            "kind": kind,
-            "secrets": secrets,
-            "created_at": client.created_at.to_string(),
-            "updated_at": client.updated_at.to_string(),
-            "version": client.version,
-        }),
-    );
-    Ok(Output::new(text, json))
-}
-
-async fn list(app: &App, tenant: TenantId) -> Result<Output, Failure> {
-    let mut clients: Vec<Client> = Vec::new();
-    loop {
-        let after = clients.last().map(|client| client.id);
-        let page = app.tokens.clients().list(tenant, after, 500).await?;
-        if page.is_empty() {
-            break;
-        }
-        clients.extend(page);
-    }
-    let rows: Vec<_> = clients
-        .iter()
-        .map(|client| {
-            let settings = &client.settings;
-            let state = if settings.enabled { "active" } else { "disabled" };
-            vec![
-                client.client_id.clone(),
-                settings.name.clone(),
-                settings.auth_method.as_str().to_owned(),
-                state.to_owned(),
-            ]
-        })
-        .collect();
-    let mut json = Vec::with_capacity(clients.len());
-    for client in &clients {
-        json.push(show(app, client).await?.json);
-    }
-    Ok(Output::new(table(&["CLIENT_ID", "NAME", "AUTHENTICATES BY", "STATE"], &rows), Value::Array(json)))
-}
-
-async fn enable(app: &App, client: &ClientArg, enabled: bool) -> Result<Output, Failure> {
-    let client = find(app, client).await?;
-    let settings = ClientSettings { enabled, ..client.settings.clone() };
-    update(app, &client, settings).await
-}
-
-async fn update(app: &App, client: &Client, settings: ClientSettings) -> Result<Output, Failure> {
-    let client = app.tokens.clients().update(client, settings, &Cause::operator()).await?;
-    show(app, &client).await
+fn keys(text: &str) -> Result<Value, Failure> {
+    let mut read: Value = serde_json::from_str(text)
+        .map_err(|error| Failure::usage(format!("the file is not a set of public keys: {error}")))?;
+    Ok(match read.get_mut("keys").map(Value::take) {
+        Some(keys) => keys,
+        None => Value::Array(vec![read]),
+    })
 }

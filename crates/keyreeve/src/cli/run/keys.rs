@@ -1,85 +1,60 @@
 //! `keyreeve key …`
 
-use super::clients::algorithm;
-use super::{shown, within};
 use crate::cli::args::KeyCommand;
-use crate::cli::exit::{Exit, Failure, Output, table};
+use crate::cli::client::{Api, Call, at};
+use crate::cli::exit::{Exit, Failure, Output};
+use crate::cli::view::{self, Fields};
 use crate::{App, master_key};
-use keyreeve_crypto::sign::Algorithm;
-use keyreeve_identity::{Cause, Tenant};
-use keyreeve_tokens::keys::{KeyInfo, KeyState};
+use keyreeve_identity::Cause;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-pub(super) async fn run(app: &App, command: &KeyCommand) -> Result<Output, Failure> {
+const KEYS: Fields = &[
+    ("ALGORITHM", "/alg"),
+    ("STATE", "/state"),
+    ("KID", "/kid"),
+    ("CREATED", "/created_at"),
+    ("PUBLISHED UNTIL", "/publish_until"),
+];
+
+pub(super) async fn run(api: &Api, command: &KeyCommand) -> Result<Output, Failure> {
     match command {
-        KeyCommand::List { tenant } => list(app, &*within(app, tenant).await?).await,
-        KeyCommand::Rotate { master: true, .. } => rotate_master(app).await,
+        KeyCommand::List { tenant } => Ok(view::many(list(api, &tenant.tenant).await?, KEYS)),
+        KeyCommand::Rotate { master: true, .. } => rotate_master(api.installation()?).await,
         KeyCommand::Rotate { tenant, data: true, .. } => {
-            let tenant = within(app, tenant).await?;
-            app.identity.tenants().rotate_data_key(tenant.id, &Cause::operator()).await?;
-            let text = format!("What the tenant {} seals from now on is under a new data key.", tenant.slug);
-            Ok(Output::new(text, json!({"tenant": tenant.slug, "rotated": "data"})))
+            rotate_data(api.installation()?, &tenant.tenant).await
         }
-        KeyCommand::Rotate { tenant, alg, .. } => {
-            let alg = algorithm::<Algorithm>(alg.as_deref())?;
-            rotate(app, &*within(app, tenant).await?, alg).await
-        }
+        KeyCommand::Rotate { tenant, alg, .. } => rotate(api, &tenant.tenant, alg.as_deref()).await,
     }
 }
 
-const fn state(state: KeyState) -> &'static str {
-    match state {
-        KeyState::Next => "next",
-        KeyState::Signing => "signing",
-        KeyState::Retired => "retired",
-    }
+async fn list(api: &Api, tenant: &str) -> Result<Vec<Value>, Failure> {
+    Ok(api.list(tenant, Call::get(at!["keys"]), true).await?.0)
 }
 
-async fn list(app: &App, tenant: &Tenant) -> Result<Output, Failure> {
-    let keys = app.tokens.keys().list(tenant.id).await?;
-    output(&keys)
-}
-
-fn output(keys: &[KeyInfo]) -> Result<Output, Failure> {
-    let rows: Vec<_> = keys
-        .iter()
-        .map(|key| {
-            let until = key.publish_until.map(|at| at.to_string()).unwrap_or_default();
-            vec![
-                key.alg.to_string(),
-                state(key.state).to_owned(),
-                key.kid.clone(),
-                key.created_at.to_string(),
-                until,
-            ]
-        })
-        .collect();
-    let json = keys.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
-    let headings = ["ALGORITHM", "STATE", "KID", "CREATED", "PUBLISHED UNTIL"];
-    Ok(Output::new(table(&headings, &rows), Value::Array(json)))
-}
-
-async fn rotate(app: &App, tenant: &Tenant, alg: Option<Algorithm>) -> Result<Output, Failure> {
-    let keys = app.tokens.keys();
-    let chosen: Vec<Algorithm> = match alg {
-        Some(alg) => vec![alg],
+async fn rotate(api: &Api, tenant: &str, alg: Option<&str>) -> Result<Output, Failure> {
+    let chosen: BTreeSet<String> = match alg {
+        Some(alg) => [alg.to_owned()].into(),
         None => {
-            let present = keys.list(tenant.id).await?;
-            let names: BTreeSet<String> = present.iter().map(|key| key.alg.to_string()).collect();
-            names.iter().filter_map(|name| name.parse().ok()).collect()
+            let present = list(api, tenant).await?;
+            present.iter().filter_map(|key| key.get("alg")?.as_str().map(str::to_owned)).collect()
         }
     };
     if chosen.is_empty() {
-        return Err(Failure::new(
-            Exit::NotFound,
-            format!("the tenant {} has no signing keys yet", tenant.slug),
-        ));
+        return Err(Failure::new(Exit::NotFound, format!("the tenant {tenant} has no signing keys yet")));
     }
     for alg in chosen {
-        keys.rotate(tenant.id, alg, &Cause::operator()).await?;
+        api.send(tenant, Call::post(at!["keys", "rotate"]).body(json!({"alg": alg}))).await?;
     }
-    list(app, tenant).await
+    Ok(view::many(list(api, tenant).await?, KEYS))
+}
+
+async fn rotate_data(app: &App, slug: &str) -> Result<Output, Failure> {
+    let found = app.identity.tenants().by_slug(slug).await?;
+    let tenant = found.ok_or_else(|| Failure::not_found(format!("there is no tenant {slug:?}")))?;
+    app.identity.tenants().rotate_data_key(tenant.id, &Cause::operator()).await?;
+    let text = format!("What the tenant {slug} seals from now on is under a new data key.");
+    Ok(Output::new(text, json!({"tenant": slug, "rotated": "data"})))
 }
 
 async fn rotate_master(app: &App) -> Result<Output, Failure> {

@@ -1,0 +1,48 @@
+//! The installation that this process has open, asked by its operator: the same router, without the network.
+
+use super::{Call, Reply};
+use crate::App;
+use crate::cli::exit::{Exit, Failure};
+use axum::body::Body;
+use http::{HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt as _, Limited};
+use keyreeve_api::Operator;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// The largest answer, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+pub(super) async fn send(app: &App, tenant: &str, call: Call) -> Result<Reply, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
+    let uri = format!("{}/api/v1{}", super::elsewhere::issuer("", tenant), call.target());
+    let mut request = Request::builder().method(call.method.clone()).uri(uri);
+    if let Some(version) = call.version {
+        request = request.header(header::IF_MATCH, format!("\"{version}\""));
+    }
+    let body = match &call.body {
+        None => Body::empty(),
+        Some(document) => {
+            let kind = if call.method == Method::PATCH {
+                "application/merge-patch+json"
+            } else {
+                "application/json"
+            };
+            request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            Body::from(serde_json::to_vec(document).map_err(|error| failed(&error))?)
+        }
+    };
+    // What makes the caller the operator: no request from the network can hold it.
+    let request = request.extension(Operator::of_the_machine()).body(body);
+    let request = request.map_err(|_| Failure::usage(format!("{:?} is not a path of the API", call.path)))?;
+    let answer = app.router().oneshot(request).await.map_err(|error| failed(&error))?;
+    let (head, body) = answer.into_parts();
+    let bytes = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| failed(&error))?;
+    let bytes = bytes.to_bytes();
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes).map_err(|error| failed(&error))?
+    };
+    Ok(Reply { status: head.status, headers: head.headers, body })
+}

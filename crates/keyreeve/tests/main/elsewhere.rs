@@ -1,0 +1,124 @@
+//! Commands on a server elsewhere: the same words, over the native API.
+
+use crate::harness::{CONFLICT, Installation, NOT_FOUND, OK, REFUSED, Ran, UNAVAILABLE, USAGE};
+use keyreeve_testkit::{Engine, on_both_engines};
+use serde_json::{Value, json};
+
+/// A desk without an installation, and the credentials of the client that `init` made.
+async fn desk(address: &str, made: &Value) -> Installation {
+    let mut desk = Installation::new(Engine::Sqlite).await;
+    desk.set("KEYREEVE_SERVER", &format!("http://{address}"));
+    desk.set("KEYREEVE_CLIENT_ID", made["client"]["client_id"].as_str().unwrap());
+    desk.set("KEYREEVE_CLIENT_SECRET", made["client"]["client_secret"].as_str().unwrap());
+    desk.set("HOME", &desk.path().display().to_string());
+    desk
+}
+
+on_both_engines! {
+    async fn everything_is_done_from_a_desk(engine: Engine) {
+        let (place, made) = Installation::initialised(engine).await;
+        let server = place.serve();
+        let desk = desk(&server.address, &made).await;
+        let run = |arguments: &[&str]| -> Ran { desk.run(&[arguments, &["--json"]].concat()) };
+        let ok = |arguments: &[&str]| run(arguments).expect(OK).json();
+
+        let ada = ok(&["user", "create", "--username", "ada", "--email", "ada@example.com", "--generate-password"]);
+        assert_eq!(ada["password"].as_str().unwrap().len(), 20);
+        assert_eq!(ok(&["user", "show", "ADA@example.com"])["id"], ada["id"]);
+        run(&["user", "create", "--username", "Ada"]).expect(CONFLICT);
+        run(&["user", "show", "nobody"]).expect(NOT_FOUND);
+        let changed = ok(&["user", "update", "ada", "--set", "given_name=Ada", "--set", "attributes.team=[\"blue\"]"]);
+        assert_eq!((&changed["given_name"], &changed["attributes"]["team"]), (&json!("Ada"), &json!(["blue"])));
+        run(&["user", "update", "ada", "--set", "given_name=Eve", "--version", "1"]).expect(CONFLICT);
+        run(&["user", "update", "ada", "--set", "nothing=1"]).expect(REFUSED);
+        assert_eq!(ok(&["user", "lock", "ada"])["locked"], true);
+        assert_eq!(ok(&["user", "unlock", "ada"])["locked"], false);
+
+        let physics = ok(&["group", "create", "physics", "--description", "All of physics", "--owner", "ada"]);
+        ok(&["group", "create", "optics", "--parent", "physics"]);
+        ok(&["user", "create", "--username", "bob"]);
+        ok(&["group", "add", "optics", "bob", "--kind", "admin"]);
+        run(&["group", "add", "optics", "physics", "--type", "group"]).expect(REFUSED);
+        let members = ok(&["group", "members", "physics"]);
+        let kinds: Vec<_> = members["items"].as_array().unwrap().iter().map(|m| m["kind"].clone()).collect();
+        assert!(kinds.contains(&json!("OWNER")), "{members}");
+        let all = ok(&["group", "members", "physics", "--transitive", "--all"]);
+        assert_eq!(all["items"].as_array().unwrap().len(), 3);
+        assert_eq!(ok(&["group", "show", "Physics"])["id"], physics["id"]);
+
+        ok(&["role", "create", "auditor"]);
+        ok(&["role", "give", "auditor", "physics", "--type", "group"]);
+        assert_eq!(ok(&["user", "roles", "bob"]), json!([]));
+        assert_eq!(ok(&["user", "roles", "bob", "--effective"])[0]["name"], "auditor");
+        assert_eq!(ok(&["role", "holders", "auditor"])["items"][0]["holder"]["kind"], "group");
+        ok(&["role", "take", "auditor", "physics", "--type", "group"]);
+        assert_eq!(ok(&["user", "roles", "bob", "--effective"]), json!([]));
+
+        ok(&["service-account", "create", "nightly", "--owner-user", "ada"]);
+        let secret = ok(&["service-account", "add-secret", "nightly", "--expires-in-days", "30"]);
+        assert!(secret["secret"].as_str().unwrap().starts_with("kr_sa_"));
+        let shown = desk.run(&["service-account", "show", "nightly"]).expect(OK);
+        assert!(!shown.stdout.contains(secret["secret"].as_str().unwrap()), "a secret is shown once");
+        run(&["service-account", "revoke-secret", "nightly", secret["id"].as_str().unwrap()]).expect(OK);
+
+        let wiki = ok(&["client", "create", "--client-id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example/cb"]);
+        assert!(wiki["client_secret"].as_str().unwrap().starts_with("kr_cs_"));
+        assert_eq!(ok(&["client", "update", "wiki", "--set", "require_pkce=true"])["require_pkce"], true);
+        assert_eq!(ok(&["key", "list"])[0]["alg"], "EdDSA");
+        let everything = ok(&["user", "list", "--all", "--sort", "-username"]);
+        let names: Vec<_> = everything["items"].as_array().unwrap().iter().map(|u| u["username"].clone()).collect();
+        assert_eq!(names, ["bob", "admin", "ada"]);
+        assert_eq!(ok(&["api", "GET", "/usernames/ada"])["available"], false);
+        run(&["api", "GET", "/nothing"]).expect(NOT_FOUND);
+
+        // What belongs to the machine itself is not done from afar.
+        run(&["key", "rotate", "--master"]).expect(USAGE);
+        assert_eq!(server.stop().0, 0);
+        run(&["user", "list"]).expect(UNAVAILABLE);
+        // The audit log has the client that did it.
+        place.run(&["audit", "verify"]).expect(OK);
+    }
+}
+
+#[test]
+fn credentials_are_wanted_and_go_nowhere_in_the_clear() {
+    let mut desk = Installation::sqlite();
+    desk.set("HOME", &desk.path().display().to_string());
+    desk.set("KEYREEVE_SERVER", "http://id.example.com");
+    desk.set("KEYREEVE_TOKEN", "eyJhbGciOiJub25lIn0.e30.");
+    let refused = desk.run(&["user", "list"]).expect(USAGE);
+    assert!(refused.stderr.contains("take https"), "{}", refused.stderr);
+    desk.set("KEYREEVE_SERVER", "https://id.example.invalid");
+    desk.run(&["user", "list"]).expect(UNAVAILABLE);
+    desk.set("KEYREEVE_TOKEN", "");
+    let refused = desk.run(&["user", "list"]).expect(REFUSED);
+    assert!(refused.stderr.contains("login"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_token_that_is_none_is_refused() {
+    let place = Installation::sqlite();
+    let server = place.serve();
+    let mut desk = Installation::sqlite();
+    desk.set("KEYREEVE_SERVER", &format!("http://{}", server.address));
+    desk.set("KEYREEVE_TOKEN", "eyJhbGciOiJub25lIn0.e30.");
+    let refused = desk.run(&["user", "list"]).expect(REFUSED);
+    assert!(!refused.stderr.contains("eyJ"), "{}", refused.stderr);
+    desk.run(&["user", "list", "--token-file", "nowhere"]).expect(USAGE);
+}
+
+#[test]
+fn completions_and_manual_pages_come_without_an_installation() {
+    let desk = Installation::sqlite();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = desk.run(&["completions", shell]).expect(OK).stdout;
+        assert!(script.contains("service-account"), "{shell}");
+    }
+    std::fs::create_dir(desk.path().join("man")).unwrap();
+    let made = desk.run(&["man", "man", "--json"]).expect(OK).json();
+    let pages: Vec<&str> = made["pages"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(pages.len() > 60 && pages.contains(&"keyreeve-group-add.1"), "{pages:?}");
+    let page = std::fs::read_to_string(desk.path().join("man/keyreeve-group-add.1")).unwrap();
+    assert!(page.contains("keyreeve group add physics ada"), "{page}");
+    desk.run(&["man", "nowhere"]).expect(1);
+}
