@@ -1,6 +1,7 @@
 """The operator, at the native API."""
 
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpx2 as httpx
 
@@ -16,6 +17,14 @@ class Admin:
         answer = httpx.post(f"{server.issuer}/token", data=asked, auth=(client["client_id"], client["client_secret"]))
         token = answer.raise_for_status().json()["access_token"]
         self._http = httpx.Client(base_url=f"{server.issuer}/api/v1", headers={"Authorization": f"Bearer {token}"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
 
     def create(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
         """Makes something, and answers what was made."""

@@ -214,7 +214,8 @@ def test_every_page_is_accessible(
 def test_connects_a_device(server: Server, person: Person, browser: Browser, scripts: bool, scheme: str) -> None:
     """RFC 8628: the code that a device shows is typed, looked at and allowed, on pages that everybody can use."""
     settings = {"auth_method": "none", "grant_types": [f"{GRANT}device_code"], "scopes": "openid profile"}
-    client = Admin(server).client(**settings)
+    with Admin(server) as admin:
+        client = admin.client(**settings)
     begun = httpx.post(f"{server.issuer}/device_authorization", data={"client_id": client["client_id"]}).json()
     form = {"grant_type": f"{GRANT}device_code", "device_code": begun["device_code"], "client_id": client["client_id"]}
     found: dict[str, list[str]] = {}
