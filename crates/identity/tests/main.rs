@@ -33,6 +33,7 @@ mod sessions;
 mod tenants;
 mod throttle;
 mod users;
+mod versions;
 
 use keyreeve_testkit::{Engine, on_both_engines};
 

@@ -18,6 +18,16 @@ statements! {
     STRIP_GROUPS = "UPDATE directory_group SET key_form = 0";
     /// Without an index of attributes.
     STRIP_ATTRIBUTES = "DELETE FROM user_attribute";
+    /// Sixty thousand users, on SQLite.
+    CROWD_OF_SQLITE = "INSERT INTO user_account (id, tenant_id, username, email_verified, attributes, enabled, locked, \
+        must_change_password, created_at, updated_at, version, username_key, key_form) \
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) \
+        SELECT CAST(printf('%016d', i) AS BLOB), CAST($1 AS BLOB), 'c' || i, 0, '{}', 1, 0, 0, 1, 1, 1, 'c' || i, 1 FROM n";
+    /// The same on PostgreSQL.
+    CROWD_OF_POSTGRES = "INSERT INTO user_account (id, tenant_id, username, email_verified, attributes, enabled, locked, \
+        must_change_password, created_at, updated_at, version, username_key, key_form) \
+        SELECT CAST(lpad(CAST(i AS TEXT), 32, '0') AS uuid), CAST($1 AS uuid), 'c' || i, false, '{}', true, false, false, \
+        1, 1, 1, 'c' || i, 1 FROM generate_series(1, 60000) AS n(i)";
     /// The same of groups.
     STRIP_GROUP_ATTRIBUTES = "DELETE FROM group_attribute";
 }
@@ -160,6 +170,36 @@ on_both_engines! {
         assert_eq!(names(&house, &root, of(r#"username eq "gone""#, false)).await.len(), 1);
         assert_eq!(names(&house, &root, of(r#"username eq "gone""#, true)).await.len(), 2);
         house.check().await;
+    }
+
+    /// A page tests so many rows and no more; the next goes on from there.
+    async fn a_page_that_is_not_full_may_have_a_next(engine: Engine) {
+        let house = house(engine).await;
+        let root = administrator(&house).await;
+        let tenant = house.id();
+        let crowd = match engine {
+            Engine::Sqlite => &CROWD_OF_SQLITE,
+            Engine::Postgres => &CROWD_OF_POSTGRES,
+        };
+        let made = house.test.store.write(async move |tx: &mut Tx<'_>| tx.execute(crowd, &params![tenant]).await);
+        assert_eq!(made.await.unwrap(), 60_000);
+        let users = house.identity.users();
+        for sort in [None, Some((UserField::Username, Direction::Descending))] {
+            // The one comes late in the order of identifiers, the other in that of names.
+            let text = if sort.is_none() { r#"username co "55555""# } else { r#"username ew "c10""# };
+            let search = |page| Search { filter: Some(filter(text)), sort: sort.clone(), page, ..Search::default() };
+            let first = users.search(&root, search(keyreeve_identity::Start::First)).await.unwrap();
+            assert!(first.items.is_empty(), "{:?}", first.items.len());
+            let next = keyreeve_identity::Start::After(first.next.unwrap());
+            let second = users.search(&root, search(next)).await.unwrap();
+            assert_eq!((second.items.len(), second.next), (1, None));
+        }
+        // What all have, and what is counted, is not cut.
+        let search = Search { filter: Some(filter(r#"username co "c""#)), count: true, limit: 7, ..Search::default() };
+        let found = users.search(&root, search).await.unwrap();
+        assert_eq!((found.items.len(), found.total), (7, Some(60_000)));
+        let all = Search { count: true, limit: 1, ..Search::default() };
+        assert_eq!(users.search(&root, all).await.unwrap().total, Some(60_001));
     }
 
     async fn rows_of_an_older_version_get_their_keys(engine: Engine) {

@@ -90,6 +90,7 @@ impl ToParam for Bound {
 }
 
 /// The parameters of a statement that is being put together.
+#[derive(Clone)]
 pub(super) struct Params(Vec<Bound>);
 
 impl Params {

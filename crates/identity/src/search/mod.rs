@@ -20,9 +20,10 @@
 //! What it costs. An index serves the order by `id`, `username`, `email`, `family_name`, `display_name` and `created_at`,
 //! from wherever a cursor points; `eq`, `sw` and order (`gt`, …) on the same fields; `eq` on an attribute, a group, a
 //! role. These cost the same in a tenant of a thousand users and of a million, and run on the thread that asks. The rest
-//! (`co`, `ew`, `ne`, `not`, what combines an index with another condition, other orders, far offsets) reads the tenant's
-//! users up to the end of the page, or all of them where they are to be counted or sorted; it runs through
-//! [`keyreeve_store::Store::scan`], beside the request threads and with a bounded number at a time.
+//! (`co`, `ew`, `ne`, `not`, what combines an index with another condition) is tested row by row, 50,000 rows for each page
+//! at most: a page may hold fewer matches than it could, or none, and still have a next one. Counts, far offsets and other
+//! orders read all of the tenant's users. What is not short runs through [`keyreeve_store::Store::scan`], beside the
+//! request threads and with a bounded number at a time.
 //!
 //! How to add a field: a variant in `users.rs` (`groups.rs`, …), its column there, and a line in the referee of
 //! `tests/search.rs`. Statements are put together from fixed fragments; whatever came from outside is a parameter.
@@ -114,7 +115,7 @@ impl<F> Default for Search<F> {
 pub struct Found<T> {
     /// The matches, in order.
     pub items: Vec<T>,
-    /// Where the next page begins; none after the last.
+    /// Where the next page begins; none after the last. There may be one although this page is not full.
     pub next: Option<Cursor>,
     /// How many match altogether, if that was asked for. Of all users of a tenant, exact up to 10,000; beyond, as it was
     /// half a minute ago at most.

@@ -25,7 +25,15 @@ pub(super) struct Plan {
     pub(super) limit: usize,
     /// Whether it is short whatever the tenant holds.
     pub(super) short: bool,
+    /// Whether so few rows match that to count them costs nothing either.
+    pub(super) few: bool,
+    /// Where the statement tests only the next [`VISITED`] rows: the one that answers the last of them, if there are so
+    /// many. The page goes on behind it, however little was found.
+    pub(super) rest: Option<(Statement, Vec<Bound>)>,
 }
+
+/// How many rows a page tests at most.
+const VISITED: i64 = 50_000;
 
 /// By what a result is ordered.
 #[derive(Clone, Copy)]
@@ -60,11 +68,10 @@ pub(super) fn page<F: Field>(search: &Search<F>, view: View) -> Result<Plan, Err
     let Base { from, mut conditions, id } = base;
     conditions.extend(live(search));
     let mut edges = Edges::default();
-    let mut tested = false;
+    let mut tested = Vec::new();
     for part in search.filter.iter().flat_map(conjuncts) {
         if !(driver.answers(part) || driver.is_order() && edges.take(part, ordering.by)) {
-            conditions.push(condition(part, &mut params)?);
-            tested = true;
+            tested.push(part);
         }
     }
     let behind = match &search.page {
@@ -72,19 +79,33 @@ pub(super) fn page<F: Field>(search: &Search<F>, view: View) -> Result<Plan, Err
         Start::First | Start::Offset(_) => None,
     };
     conditions.extend(edges.conditions(behind, ordering, id, &mut params));
-    let offset = match search.page {
-        Start::Offset(offset) if offset > MAX_OFFSET => {
-            return Err(Error::invalid("offset", format!("is larger than {MAX_OFFSET}; page by cursors")));
-        }
-        Start::Offset(offset) => offset,
-        Start::First | Start::After(_) => 0,
-    };
+    let offset = offset(search)?;
     let limit = search.limit.clamp(1, MAX_PAGE);
     let way = if ordering.descending { "DESC" } else { "ASC" };
     let (extra, by) = match ordering.by {
         By::Id => (String::new(), format!("{id} {way}")),
         By::Text(key) | By::Time(key) => (format!(", r.{key}"), format!("r.{key} {way}, r.id {way}")),
     };
+    let indexed = indexed && !(search.include_archived && ordering.by != By::Id);
+    let short =
+        offset <= u32::from(MAX_PAGE) && driver.is_short(tested.is_empty(), indexed, ordering.by == By::Id);
+    // Whoever counts reads everything anyway, and whoever pages by numbers expects full pages.
+    let by_place = !search.count && !matches!(search.page, Start::Offset(_));
+    let bounded = driver.is_order() && indexed && by_place && !tested.is_empty();
+    let conditions = conditions.join(" AND ");
+    let (from, conditions, rest) = if bounded {
+        // Rows are read along the index, so many and no more, and tested then.
+        let read = format!("{from} WHERE {conditions} ORDER BY {by}");
+        let rest = read_behind(&format!("SELECT r.id{extra} FROM {read}"), &params);
+        let visited = params.bind(Bound::Int(VISITED));
+        (format!("(SELECT r.* FROM {read} LIMIT {visited}) AS r"), "1 = 1".to_owned(), Some(rest))
+    } else {
+        (from, conditions, None)
+    };
+    let mut conditions = vec![conditions];
+    for part in tested {
+        conditions.push(condition(part, &mut params)?);
+    }
     let mut sql = format!(
         "SELECT {}{extra} FROM {from} WHERE {} ORDER BY {by} LIMIT {}",
         table.columns,
@@ -100,10 +121,28 @@ pub(super) fn page<F: Field>(search: &Search<F>, view: View) -> Result<Plan, Err
         params: params.done(),
         order: ordering,
         limit: usize::from(limit),
-        short: offset <= u32::from(MAX_PAGE)
-            && !(search.include_archived && ordering.by != By::Id)
-            && driver.is_short(!tested, indexed, ordering.by == By::Id),
+        short,
+        few: matches!(driver, Driver::Set(_, ONE)),
+        rest,
     })
+}
+
+/// The statement of the last row that a bounded page reads: with `read`, all rows in order.
+fn read_behind(read: &str, params: &Params) -> (Statement, Vec<Bound>) {
+    let mut params = params.clone();
+    let skipped = params.bind(Bound::Int(VISITED.saturating_sub(1)));
+    let sql = format!("{read} LIMIT 1 OFFSET {skipped}");
+    (Statement::composed("identity::search::rest", sql), params.done())
+}
+
+fn offset<F>(search: &Search<F>) -> Result<u32, Error> {
+    match search.page {
+        Start::Offset(offset) if offset > MAX_OFFSET => {
+            Err(Error::invalid("offset", format!("is larger than {MAX_OFFSET}; page by cursors")))
+        }
+        Start::Offset(offset) => Ok(offset),
+        Start::First | Start::After(_) => Ok(0),
+    }
 }
 
 /// The statement that counts all matches.

@@ -199,12 +199,8 @@ fn every_shape<F: Field + Clone>(fields: &[F]) -> Vec<Search<F>> {
     for (index, filter) in filters.into_iter().enumerate() {
         // Each filter by itself, and with some order.
         for sort in [None, sorts[index % sorts.len()].clone()] {
-            searches.push(Search {
-                filter: filter.clone(),
-                sort,
-                page: Start::Offset(7),
-                ..Search::default()
-            });
+            let page = if sort.is_some() { Start::Offset(7) } else { Start::First };
+            searches.push(Search { filter: filter.clone(), sort, page, ..Search::default() });
         }
     }
     searches
@@ -220,7 +216,8 @@ async fn prepare<F: Field + Clone>(test: &TestStore, fields: &[F]) -> usize {
             else {
                 continue;
             };
-            for (statement, params) in [(page.statement, page.params), (count, params)] {
+            let statements = [Some((page.statement, page.params)), Some((count, params)), page.rest];
+            for (statement, params) in statements.into_iter().flatten() {
                 let text = statement.sql().to_owned();
                 let run = test.store.read(async move |tx: &mut Tx<'_>| {
                     let params: Vec<_> = params.iter().map(ToParam::to_param).collect();

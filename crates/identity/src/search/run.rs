@@ -51,25 +51,28 @@ where
         }
     }
     let plan = page.clone();
-    let short = plan.short && counting.is_none();
+    let short = plan.short && (counting.is_none() || plan.few);
     let work = async move |tx: &mut Tx<'_>| {
         let rows = read_page::<F, T>(tx, &plan, from_row).await?;
         let total = match &counting {
             Some(counting) => Some(read_count(tx, &counting.0, &counting.1).await?),
             None => None,
         };
-        Ok::<_, Error>((rows, total))
+        let unread = match &plan.rest {
+            Some((statement, params)) if rows.len() <= plan.limit => {
+                read_rest(tx, &plan, statement, params).await?
+            }
+            _ => None,
+        };
+        Ok::<_, Error>((rows, total, unread))
     };
     let store = identity.store();
-    let (mut rows, counted) = if short { store.read(work).await? } else { store.scan(work).await? };
+    let (mut rows, counted, unread) = if short { store.read(work).await? } else { store.scan(work).await? };
     let more = rows.len() > page.limit;
     rows.truncate(page.limit);
-    let next = rows.last().filter(|_| more).map(|(_, id, key)| Cursor {
-        order: page.order.order,
-        descending: page.order.descending,
-        key: key.clone(),
-        id: *id,
-    });
+    let last = if more { rows.last().map(|(_, id, key)| (*id, key.clone())) } else { unread };
+    let next =
+        last.map(|(id, key)| Cursor { order: page.order.order, descending: page.order.descending, key, id });
     let items = rows.into_iter().map(|(item, ..)| item).collect();
     Ok(Found { items, next, total: total.or(counted) })
 }
@@ -93,6 +96,26 @@ async fn read_page<F: Field, T>(
         })
         .await?;
     Ok(rows)
+}
+
+/// The place of the last row that a bounded page has tested, if it did not come to the end.
+async fn read_rest(
+    tx: &mut Tx<'_>,
+    plan: &Plan,
+    statement: &Statement,
+    params: &[Bound],
+) -> Result<Option<(Uuid, Key)>, Error> {
+    let params: Vec<_> = params.iter().map(ToParam::to_param).collect();
+    let by = plan.order.by;
+    let place = tx.query_composed(statement, &params, |row| {
+        let key = match by {
+            By::Id => Key::None,
+            By::Text(_) => Key::Text(row.get(1)?),
+            By::Time(_) => Key::Int(row.get(1)?),
+        };
+        Ok((row.get(0)?, key))
+    });
+    Ok(place.await?.into_iter().next())
 }
 
 async fn read_count(tx: &mut Tx<'_>, statement: &Statement, params: &[Bound]) -> Result<u64, Error> {
