@@ -59,7 +59,7 @@ class CommandError(Exception):
 class Server:
     """One installation, with its own data directory and port."""
 
-    def __init__(self, database_url: str | None) -> None:
+    def __init__(self, database_url: str | None, smtp_url: str | None = None) -> None:
         self._binary = binary()
         self._home = Path(tempfile.mkdtemp(prefix="keyreeve-"))
         self._log = self._home / "log"
@@ -74,6 +74,8 @@ class Server:
             # What the tests have the server call listens on this machine.
             "KEYREEVE_ALLOW_PRIVATE_FETCH": "1",
         }
+        if smtp_url:
+            settings |= {"KEYREEVE_SMTP_URL": smtp_url, "KEYREEVE_MAIL_FROM": "Keys <keys@id.example>"}
         if database_url:
             settings["KEYREEVE_DATABASE_URL"] = database_url
         # Nothing of the caller's own settings: the tests are about this installation.

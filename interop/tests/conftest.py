@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.mailbox import Mailbox
 from harness.postgres import Cluster
 from harness.server import Person, Server
 
@@ -16,14 +17,22 @@ def cluster() -> Iterator[Cluster]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def mailbox() -> Iterator[Mailbox]:
+    """Where the servers send their mail."""
+    running = Mailbox()
+    yield running
+    running.close()
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
     """The server under test."""
     database_url = None
     if request.param == "postgres":
         cluster: Cluster = request.getfixturevalue("cluster")
         database_url = cluster.new_database()
-    running = Server(database_url)
+    running = Server(database_url, mailbox.url)
     running.start()
     yield running
     running.stop()

@@ -1,7 +1,8 @@
 //! Refresh tokens: rotation, reuse, and what they end with.
 
 use crate::house::{App, House, claims, house, origin, refresh_token, refused};
-use keyreeve_identity::StateChange;
+use keyreeve_crypto::Secret;
+use keyreeve_identity::{Cause, StateChange};
 use keyreeve_testkit::{Engine, on_both_engines};
 use keyreeve_tokens::grants::RefreshRequest;
 use keyreeve_tokens::{TokenError, TokenResponse};
@@ -140,6 +141,22 @@ on_both_engines! {
         assert_eq!(refused(house.refresh(&portal, refresh_token(&online)).await), "invalid_grant");
         assert!(house.is_good(&offline.access_token).await);
         assert!(house.refresh(&portal, refresh_token(&offline)).await.is_ok());
+    }
+
+    async fn a_password_that_somebody_else_gives_ends_what_was_granted_offline(engine: Engine) {
+        let house = house(engine).await;
+        let portal = house.portal().await;
+        let session = house.sign_in().await;
+        let user = session.user().expect("a user").id;
+        let code = house.code(&[("scope", "openid offline_access")], &session).await;
+        let first = house.redeem(&portal, &code).await.expect("tokens");
+        house.advance(60);
+        let (of, password) = ((house.tenant.id, user), Secret::new("Grebe-basalt-ferry-3"));
+        let set = house.identity.passwords().set(of, password, false, &Cause::operator()).await;
+        set.expect("a new password");
+        let (refused_now, lines) = house.lines_of(house.refresh(&portal, refresh_token(&first))).await;
+        assert_eq!(refused(refused_now), "invalid_grant");
+        assert_eq!(lines, ["admission.refresh refused password_reset"]);
     }
 
     async fn a_disabled_user_is_refused_and_goes_on_when_enabled_again(engine: Engine) {

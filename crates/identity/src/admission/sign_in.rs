@@ -144,6 +144,7 @@ impl Admission<'_> {
             history: settings.password.history,
             must_change: false,
             except: None,
+            ends_grants: false,
         };
         let proof = Proof {
             tenant,

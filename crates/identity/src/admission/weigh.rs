@@ -214,15 +214,19 @@ impl Admission<'_> {
         let (tenant, now) = (redeemed.tenant, self.0.world().now());
         let state = tx
             .query_opt(&schema::REDEEM_STATE, &params![tenant, redeemed.user, redeemed.session], |row| {
-                Ok((Account::from_row(row)?, Leaned::from_row(row)?))
+                Ok((Account::from_row(row)?, Leaned::from_row(row)?, row.get::<Option<Timestamp>>(11)?))
             })
             .await?;
-        let Some((account, leaned)) = state else { return Ok(Verdict::Refused("unknown_user")) };
+        let Some((account, leaned, grants_from)) = state else { return Ok(Verdict::Refused("unknown_user")) };
         if let Some(obstacle) = account.obstacle() {
             return Ok(Verdict::Refused(obstacle));
         }
         if account.must_change {
             return Ok(Verdict::Refused("password_change_required"));
+        }
+        // Somebody regained the account, or was given a new password: what was granted before is over.
+        if grants_from.is_some_and(|from| redeemed.auth_time < from) {
+            return Ok(Verdict::Refused("password_reset"));
         }
         if let Some(session) = redeemed.session {
             match leaned.filter(|leaned| leaned.is_live(now)) {

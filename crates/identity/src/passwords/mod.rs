@@ -9,11 +9,11 @@ pub use policy::PolicyViolation;
 use crate::admission::{Admitted, Method, PasswordAttempt, PasswordFate, Refusal, Verdict};
 use crate::settings::PasswordPolicy;
 use crate::users::{self, User};
-use crate::{Cause, Error, Identity, recovery, sessions};
+use crate::{Cause, Error, Identity, recovery, schema, sessions};
 use keyreeve_base::{Origin, SessionId, TenantId, UserId};
 use keyreeve_crypto::Secret;
 use keyreeve_crypto::password::HashError;
-use keyreeve_store::Tx;
+use keyreeve_store::{Tx, params};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -30,6 +30,9 @@ pub(crate) struct Change {
     pub(crate) must_change: bool,
     /// The session that goes on; all others of the user end.
     pub(crate) except: Option<SessionId>,
+    /// Whether what was granted before ends too, even where it outlives the session: when it is not the user who has
+    /// proved the former password.
+    pub(crate) ends_grants: bool,
 }
 
 impl Passwords<'_> {
@@ -57,7 +60,8 @@ impl Passwords<'_> {
             .await?;
         let hash = self.check_and_hash(&policy, &user, &password).await?;
         let replaces = stored.map(|stored| stored.version);
-        let change = Change { hash, replaces, history: policy.history, must_change, except: None };
+        let change =
+            Change { hash, replaces, history: policy.history, must_change, except: None, ends_grants: true };
         let (identity, cause) = (self.0.clone(), cause.clone());
         self.0
             .store()
@@ -118,6 +122,7 @@ impl Passwords<'_> {
             history: policy.history,
             must_change: false,
             except: session,
+            ends_grants: false,
         };
         let (identity, cause) = (self.0.clone(), Cause::user(id, origin.clone()));
         self.0
@@ -187,6 +192,9 @@ impl Passwords<'_> {
             users::write_state(tx, &mut user).await?;
         }
         recovery::kill_links(tx, (tenant, id), now).await?;
+        if change.ends_grants {
+            tx.execute(&schema::END_GRANTS, &params![tenant, id, now]).await?;
+        }
         let detail = json!({"must_change": change.must_change});
         let event = cause.done(tenant, "user.password.change", ("user", id.to_string()), detail);
         keyreeve_audit::record(tx, self.0.world(), &event).await?;

@@ -95,6 +95,7 @@ impl Recovery<'_> {
             history: policy.history,
             must_change: false,
             except: None,
+            ends_grants: true,
         };
         let (identity, cause) = (self.0.clone(), Cause::user(user.id, origin.clone()));
         self.0

@@ -32,6 +32,7 @@ pub const MIGRATIONS: &[Migration] = &[
     ended::MIGRATION,
     requests::MIGRATION,
     merge::MIGRATION,
+    recovery::GRANTS_FROM,
 ];
 
 const PARTS: &[&[&Statement]] = &[

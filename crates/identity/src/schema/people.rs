@@ -243,8 +243,8 @@ statements! {
     pub(crate) PASSWORD_STATE = "SELECT version, changed_at FROM user_password WHERE user_id = $1";
     /// The state by which the owner of a redeemed code or refresh token is admitted.
     pub(crate) REDEEM_STATE = "SELECT t.enabled, t.archived_at, u.enabled, u.archived_at, u.locked, \
-        u.must_change_password, u.version, s.ended_at, s.expires_at, s.idle_expires_at, s.last_seen_at \
-        FROM user_account u JOIN tenant t ON t.id = u.tenant_id \
+        u.must_change_password, u.version, s.ended_at, s.expires_at, s.idle_expires_at, s.last_seen_at, \
+        u.grants_from FROM user_account u JOIN tenant t ON t.id = u.tenant_id \
         LEFT JOIN session s ON s.id = $3 AND s.tenant_id = u.tenant_id AND s.user_id = u.id \
         WHERE u.tenant_id = $1 AND u.id = $2";
 

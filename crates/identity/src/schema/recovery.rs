@@ -40,6 +40,12 @@ CREATE INDEX outgoing_mail_expiry ON outgoing_mail (expires_at);
 ",
 };
 
+/// When an account was regained, or given a password by somebody else: what was granted before is over.
+pub(super) const GRANTS_FROM: Migration = Migration {
+    id: "identity/0023_grants_from",
+    sql: "ALTER TABLE user_account ADD COLUMN grants_from {time};",
+};
+
 statements! {
     // ── one-time links ──
 
@@ -61,6 +67,9 @@ statements! {
         AND address IS DISTINCT FROM $3";
     /// Forgets links whose time is over.
     pub(crate) PRUNE_RECOVERY = "DELETE FROM recovery_token WHERE expires_at < $1";
+
+    /// Ends what a user granted before a moment, also what outlives the browser session.
+    pub(crate) END_GRANTS = "UPDATE user_account SET grants_from = $3 WHERE tenant_id = $1 AND id = $2";
 
     // ── outgoing mail ──
 

@@ -83,6 +83,13 @@ impl Users<'_> {
         let user = User { profile, ..user };
         let hash = self.0.passwords().check_and_hash(&policy, &user, password).await?;
         let replaces = stored.map(|stored| stored.version);
-        Ok(Change { hash, replaces, history: policy.history, must_change: false, except: None })
+        Ok(Change {
+            hash,
+            replaces,
+            history: policy.history,
+            must_change: false,
+            except: None,
+            ends_grants: true,
+        })
     }
 }
