@@ -21,7 +21,7 @@ use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Cause, DEFAULT_SLUG, Identity, RequestKey, Tenant};
 use keyreeve_tokens::{Caller, Presentation};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 /// The header by which a caller names a request, so that it makes what it makes once.
@@ -40,6 +40,8 @@ pub(crate) struct Call {
     /// The request's own path, as it was sent.
     target: String,
     body: Bytes,
+    /// The body of an operation that reads it as it comes, until it is taken.
+    stream: Mutex<axum::body::Body>,
 }
 
 /// What a request that makes something comes to.
@@ -177,8 +179,15 @@ async fn prepare(
         Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         Err(_) => return Err(Refused::not_found("resource")),
     };
+    let mut stream = axum::body::Body::empty();
     let body = match operation.body {
-        None => Bytes::new(),
+        None => {
+            if let Some(kind) = operation.stream {
+                keyreeve_http::body::check_kind(&parts.headers, &[kind])?;
+                stream = body;
+            }
+            Bytes::new()
+        }
         Some(_) => {
             let kinds: &[&str] = if operation.method == Method::PATCH {
                 &["application/merge-patch+json", "application/json"]
@@ -189,7 +198,8 @@ async fn prepare(
         }
     };
     let target = parts.uri.path().to_owned();
-    Ok(Call { state, operation, caller, path, query, headers: parts.headers, target, body })
+    let stream = Mutex::new(stream);
+    Ok(Call { state, operation, caller, path, query, headers: parts.headers, target, body, stream })
 }
 
 fn check_query(operation: &Operation, query: &Params) -> Result<(), Refused> {
@@ -263,6 +273,19 @@ impl Call {
     /// The document that was sent.
     pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refused> {
         body::read(&self.body)
+    }
+
+    /// The body of an operation that takes a stream; empty the second time.
+    pub(crate) fn take_stream(&self) -> axum::body::Body {
+        std::mem::take(&mut *self.stream.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the caller asks for this media type by name.
+    pub(crate) fn accepts(&self, kind: &str) -> bool {
+        let values = self.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|list| list.split(','))
+            .any(|one| one.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(kind)))
     }
 
     pub(crate) fn paging(&self) -> Result<Paging, Refused> {

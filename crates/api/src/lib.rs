@@ -78,6 +78,15 @@ pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
 const REFERENCE_PATH: &str = "/api/v1/";
 const STYLE_PATH: &str = "/api/v1/reference.css";
 
+/// The longest import, in bytes. It is read as it comes, and none of it is kept.
+pub const MAX_IMPORT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Whether a path takes a body that is read as it comes.
+#[must_use]
+pub fn streams(path: &str) -> bool {
+    path.ends_with("/api/v1/imports")
+}
+
 /// The route table of this door.
 #[must_use]
 pub fn routes(state: ApiState) -> Routes {

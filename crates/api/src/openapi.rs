@@ -89,7 +89,7 @@ fn security() -> Value {
 const fn content_schema(content: Content) -> Option<SchemaOf> {
     match content {
         Content::One(schema) | Content::Page(schema) => Some(schema),
-        Content::Nothing => None,
+        Content::Nothing | Content::Stream(_) => None,
     }
 }
 
@@ -132,12 +132,16 @@ fn describe(operation: &Operation) -> Value {
         }
         object.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
     }
+    if let (Some(kind), Some(object)) = (operation.stream, described.as_object_mut()) {
+        let content = json!({kind: {"schema": {"type": "string"}}});
+        object.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+    }
     described
 }
 
 fn success(operation: &Operation) -> Value {
     let schema = match operation.content {
-        Content::Nothing => None,
+        Content::Nothing | Content::Stream(_) => None,
         Content::One(schema) => Some(reference(schema)),
         Content::Page(schema) => Some(page(&reference(schema))),
     };
@@ -152,6 +156,11 @@ fn success(operation: &Operation) -> Value {
         headers.push("Link");
     }
     let mut answer = json!({"description": operation.told, "headers": header_references(&headers)});
+    if let (Content::Stream(kinds), Some(object)) = (operation.content, answer.as_object_mut()) {
+        let content: Map<String, Value> =
+            kinds.iter().map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}}))).collect();
+        object.insert("content".to_owned(), Value::Object(content));
+    }
     if let (Some(schema), Some(object)) = (schema, answer.as_object_mut()) {
         object.insert("content".to_owned(), json!({"application/json": {"schema": schema}}));
     }

@@ -42,6 +42,8 @@ pub(crate) enum Content {
     One(SchemaOf),
     /// A page of them.
     Page(SchemaOf),
+    /// A stream of one of these media types, which no schema describes.
+    Stream(&'static [&'static str]),
 }
 
 /// A parameter of the query.
@@ -76,6 +78,8 @@ pub(crate) struct Operation {
     pub(crate) asks: Asks,
     pub(crate) query: Vec<QueryParam>,
     pub(crate) body: Option<SchemaOf>,
+    /// The media type of a body that is read as it comes.
+    pub(crate) stream: Option<&'static str>,
     pub(crate) status: StatusCode,
     pub(crate) content: Content,
     pub(crate) told: &'static str,
@@ -100,6 +104,7 @@ impl Operation {
             asks: Asks::Own,
             query: Vec::new(),
             body: None,
+            stream: None,
             status: StatusCode::NO_CONTENT,
             content: Content::Nothing,
             told: "It is done.",
@@ -150,6 +155,18 @@ impl Operation {
 
     pub(crate) fn takes<T: ToSchema>(mut self) -> Self {
         self.body = Some(SchemaOf::new::<T>());
+        self
+    }
+
+    /// Takes a body of this media type, of any length, as it comes.
+    pub(crate) const fn takes_stream(mut self, kind: &'static str) -> Self {
+        self.stream = Some(kind);
+        self
+    }
+
+    /// Answers 200 with a stream of one of these media types, the first unless another is asked for.
+    pub(crate) const fn streams(mut self, kinds: &'static [&'static str], told: &'static str) -> Self {
+        (self.status, self.content, self.told) = (StatusCode::OK, Content::Stream(kinds), told);
         self
     }
 
@@ -208,6 +225,7 @@ impl Operation {
             self.body.is_some(),
             &[StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE],
         );
+        also(self.stream.is_some(), &[StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE]);
         also(self.body.is_some() || !read, &[StatusCode::UNPROCESSABLE_ENTITY]);
         all.sort_unstable_by_key(StatusCode::as_u16);
         all.dedup();

@@ -246,6 +246,28 @@ impl From<keyreeve_tokens::Error> for Refused {
     }
 }
 
+impl From<keyreeve_transfer::Error> for Refused {
+    fn from(error: keyreeve_transfer::Error) -> Self {
+        use keyreeve_transfer::Error;
+        if let Some(after) = error.retry_after() {
+            return Self::of(BUSY).retry(after);
+        }
+        match error {
+            Error::Denied => Self::not_allowed("the caller is no administrator of the tenant"),
+            Error::NotFound(what) => Self::not_found(what),
+            Error::Invalid { field, problem } => Self::parameter(field, problem),
+            Error::Identity(error) => error.into(),
+            Error::Tokens(error) => error.into(),
+            error @ (Error::Different { .. }
+            | Error::Short { .. }
+            | Error::Elsewhere
+            | Error::Store(_)
+            | Error::Io { .. }
+            | Error::Internal(_)) => Self::failed(&error),
+        }
+    }
+}
+
 impl From<keyreeve_store::Error> for Refused {
     fn from(error: keyreeve_store::Error) -> Self {
         match error.retry_after() {

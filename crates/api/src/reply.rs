@@ -3,9 +3,13 @@
 use crate::refused::Refused;
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use keyreeve_http::front::ADDED_HEADERS;
+use keyreeve_http::serve::LongAnswer;
 use serde::Serialize;
+use std::convert::Infallible;
+use tokio::sync::mpsc::Receiver;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Says that nothing was made now: the same request made it before.
@@ -20,6 +24,7 @@ pub(crate) struct Reply {
     location: Option<String>,
     next: Option<String>,
     replayed: bool,
+    stream: Option<(Body, HeaderValue)>,
 }
 
 impl Reply {
@@ -30,7 +35,7 @@ impl Reply {
     }
 
     const fn bare(status: StatusCode) -> Self {
-        Self { status, body: None, version: None, location: None, next: None, replayed: false }
+        Self { status, body: None, version: None, location: None, next: None, replayed: false, stream: None }
     }
 
     /// 200 with a document.
@@ -41,6 +46,16 @@ impl Reply {
     /// 201 with what was made, and where it is, below the tenant's own root.
     pub(crate) fn created(body: &impl Serialize, location: String) -> Result<Self, Refused> {
         Ok(Self { location: Some(location), ..Self::with(StatusCode::CREATED, body)? })
+    }
+
+    /// 200 with pieces as they come, of this media type.
+    pub(crate) fn stream(pieces: Receiver<Result<Bytes, Infallible>>, kind: &'static str) -> Self {
+        let pieces = futures_util::stream::unfold(pieces, async |mut pieces| {
+            let piece = pieces.recv().await?;
+            Some((piece, pieces))
+        });
+        let stream = Some((Body::from_stream(pieces), HeaderValue::from_static(kind)));
+        Self { stream, ..Self::bare(StatusCode::OK) }
     }
 
     /// 204.
@@ -69,6 +84,12 @@ impl Reply {
     /// The answer; `root` tells the address of the tenant. A read whose version the caller has already is 304 (RFC 9110
     /// section 13.1.2).
     pub(crate) fn answer(self, method: &Method, asked: &HeaderMap, root: impl Fn() -> String) -> Response {
+        if let Some((body, kind)) = self.stream {
+            let mut response = Response::new(body);
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response.extensions_mut().insert(LongAnswer);
+            return response;
+        }
         let etag = self.version.map(|version| format!("\"{version}\""));
         let known = *method == Method::GET && etag.as_deref().is_some_and(|etag| names(asked, etag));
         let body = if known { None } else { self.body };

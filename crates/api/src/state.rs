@@ -7,6 +7,7 @@ use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Identity, Tenant};
 use keyreeve_store::Store;
 use keyreeve_tokens::Tokens;
+use keyreeve_transfer::Transfer;
 use std::sync::Arc;
 
 /// The state of this door's handlers. Cheap to clone.
@@ -16,6 +17,7 @@ pub struct ApiState(Arc<Inner>);
 struct Inner {
     store: Store,
     tokens: Tokens,
+    transfer: Transfer,
     limiter: Limiter,
 }
 
@@ -23,7 +25,9 @@ impl ApiState {
     /// The door to these rooms. Each caller is answered `requests_per_minute` times a minute; 0 stands for any number.
     #[must_use]
     pub fn new(store: Store, tokens: Tokens, world: World, requests_per_minute: u32) -> Self {
-        Self(Arc::new(Inner { store, tokens, limiter: Limiter::new(world, requests_per_minute) }))
+        let transfer = Transfer::new(store.clone(), world.clone(), tokens.identity().clone(), tokens.clone());
+        let limiter = Limiter::new(world, requests_per_minute);
+        Self(Arc::new(Inner { store, tokens, transfer, limiter }))
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
@@ -32,6 +36,10 @@ impl ApiState {
 
     pub(crate) fn identity(&self) -> &Identity {
         self.0.tokens.identity()
+    }
+
+    pub(crate) fn transfer(&self) -> &Transfer {
+        &self.0.transfer
     }
 
     /// The store, for the audit log, which is read by whoever may read it.

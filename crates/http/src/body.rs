@@ -62,7 +62,7 @@ pub async fn read(
 
 /// Whether the headers declare one of these kinds, in UTF-8 where they name a character set, and no content coding:
 /// nothing here decompresses (AC-58).
-fn check_kind(headers: &HeaderMap, kinds: &[&str]) -> Result<(), BodyError> {
+pub fn check_kind(headers: &HeaderMap, kinds: &[&str]) -> Result<(), BodyError> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None, false) =
         (values.next(), values.next(), headers.contains_key(header::CONTENT_ENCODING))

@@ -32,6 +32,9 @@ pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-reques
 /// them beforehand, so that it need not grow.
 pub const ADDED_HEADERS: usize = 6;
 
+/// Which paths take a body that is read as it comes, and how long that may be.
+type Streams = (fn(&str) -> bool, u64);
+
 /// The outermost layer of a router.
 #[derive(Debug)]
 pub struct Front {
@@ -39,6 +42,8 @@ pub struct Front {
     proxies: Arc<TrustedProxies>,
     headers: SecurityHeaders,
     body_bytes: u64,
+    /// Which paths take a body of any length, and how long that is.
+    streams: Option<Streams>,
     request_time: Duration,
 }
 
@@ -51,6 +56,7 @@ impl Front {
             proxies: Arc::new(proxies),
             headers: SecurityHeaders::of(public_url),
             body_bytes: MAX_BODY_BYTES,
+            streams: None,
             request_time: REQUEST_TIME,
         }
     }
@@ -59,6 +65,13 @@ impl Front {
     #[must_use]
     pub fn body_bytes(mut self, limit: u64) -> Self {
         self.body_bytes = limit;
+        self
+    }
+
+    /// With another limit for the request bodies of the paths that read theirs as it comes.
+    #[must_use]
+    pub fn streams(mut self, is: fn(&str) -> bool, limit: u64) -> Self {
+        self.streams = Some((is, limit));
         self
     }
 
@@ -76,16 +89,18 @@ impl Front {
     }
 
     /// Refuses a body that says it is too long, and bounds the reading of one that does not say.
-    fn limit_body(&self, body: &mut Body) -> Result<(), Box<Problem>> {
+    fn limit_body(&self, body: &mut Body, path: &str) -> Result<(), Box<Problem>> {
+        let own = self.streams.filter(|(is, _)| is(path));
+        let longest = own.map_or(self.body_bytes, |(_, longest)| longest);
         let hint = body.size_hint();
-        if hint.upper().is_some_and(|upper| upper <= self.body_bytes) {
+        if hint.upper().is_some_and(|upper| upper <= longest) {
             return Ok(());
         }
-        if hint.lower() > self.body_bytes {
-            let detail = format!("the request body is longer than {} bytes", self.body_bytes);
+        if hint.lower() > longest {
+            let detail = format!("the request body is longer than {longest} bytes");
             return Err(Box::new(Problem::of(StatusCode::PAYLOAD_TOO_LARGE).detail(detail)));
         }
-        let limit = usize::try_from(self.body_bytes).unwrap_or(usize::MAX);
+        let limit = usize::try_from(longest).unwrap_or(usize::MAX);
         *body = Body::new(Limited::new(std::mem::take(body), limit));
         Ok(())
     }
@@ -114,7 +129,7 @@ impl tower::Service<Request> for Fronted {
         let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
         request.extensions_mut().insert(context);
         let about = About { id, method: request.method().clone(), uri: request.uri().clone() };
-        let running = match front.limit_body(request.body_mut()) {
+        let running = match front.limit_body(request.body_mut(), about.uri.path()) {
             // What a handler leaves behind when it panics is what it leaves behind when its client goes away: the
             // transaction it was in is rolled back when dropped.
             Ok(()) => Running::Handler {

@@ -185,7 +185,8 @@ impl App {
     /// The router of the public listener: every door, health and metrics, within the front.
     #[must_use]
     pub fn router(&self) -> Fronted {
-        let front = Front::new(&self.world, self.public_url.url(), self.0.proxies.clone());
+        let front = Front::new(&self.world, self.public_url.url(), self.0.proxies.clone())
+            .streams(keyreeve_api::streams, keyreeve_api::MAX_IMPORT_BYTES);
         front.wrap(self.routes().into_router())
     }
 

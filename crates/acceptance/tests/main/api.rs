@@ -2,4 +2,5 @@
 
 mod delegated;
 mod policy;
+mod transfers;
 mod users;

@@ -12,6 +12,7 @@ mod roles;
 mod service_accounts;
 mod sessions;
 mod tenants;
+mod transfers;
 mod users;
 
 use crate::operation::Table;
@@ -34,6 +35,7 @@ pub(crate) fn table() -> Table {
         issuers::table(),
         keys::table(),
         tenants::table(),
+        transfers::table(),
         audit::table(),
         me::table(),
     ]

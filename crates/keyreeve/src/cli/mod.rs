@@ -251,6 +251,10 @@ async fn link(config: Config, command: Arc<Command>, arguments: &[OsString]) -> 
 }
 
 fn print(output: &Output, json: bool) {
+    // A command that has written its own output says nothing more.
+    if output.text.is_empty() && output.json.is_null() {
+        return;
+    }
     let text = if json {
         // A `Value` always prints.
         serde_json::to_string_pretty(&output.json).unwrap_or_default()

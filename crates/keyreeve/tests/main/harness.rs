@@ -103,7 +103,7 @@ impl Installation {
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyreeve"));
         command.args(arguments).current_dir(self.base.path()).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -18,3 +18,4 @@ mod library;
 mod mail;
 mod serving;
 mod setup;
+mod transfer;

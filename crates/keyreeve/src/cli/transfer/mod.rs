@@ -23,7 +23,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 /// How many failed lines are shown.
 const SHOWN: u64 = 20;
@@ -86,10 +86,13 @@ async fn import(
     };
     let (notes, mut told) = tokio::sync::mpsc::channel(64);
     let feeding = tokio::spawn(feed(source, output, notes));
-    let done = desk.follow(input, &mut told).await;
+    let mut done = desk.follow(input, &mut told).await;
     // What the source did wrong is what went wrong.
-    if done.is_err() && feeding.is_finished() {
-        feeding.await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))??;
+    if done.is_err()
+        && feeding.is_finished()
+        && let Ok(Err(failure)) = feeding.await
+    {
+        done = Err(failure);
     }
     let took = desk.progress.end();
     if let Some(report) = desk.report.take() {
@@ -113,6 +116,7 @@ async fn feed(
             Piece::Note(note) => drop(notes.send(note).await),
             Piece::Failed(why) => {
                 // The stream ends without its end, so that nobody takes this for the whole file.
+                drop(output.shutdown().await);
                 return Err(Failure::new(Exit::Failed, format!("the input cannot be read on: {why}")));
             }
         }
