@@ -48,6 +48,7 @@ pub mod call;
 pub mod flow;
 pub mod jwt;
 pub mod page;
+pub mod possession;
 pub mod server;
 pub mod stand_in;
 

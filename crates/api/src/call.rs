@@ -17,9 +17,10 @@ use keyreeve_base::{Origin, TenantId};
 use keyreeve_http::limits::MAX_JSON_BYTES;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::Params;
+use keyreeve_http::possession::{Described, Shown, Unreadable};
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Cause, DEFAULT_SLUG, Identity, RequestKey, Tenant};
-use keyreeve_tokens::{Caller, Presentation};
+use keyreeve_tokens::{Caller, Presentation, ShownProof};
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
@@ -141,24 +142,36 @@ async fn identify(
 ) -> Result<(Arc<Tenant>, Caller), Refused> {
     let name = TenantName::from_request_parts(parts, &()).await.map_err(|_| Refused::not_found("tenant"))?;
     let tenant = state.tenant(&name).await?;
-    let token = bearer(&parts.headers)?;
-    let caller = state.tokens().caller(&tenant, Presentation::Bearer(token), origin).await?;
-    Ok((tenant, caller.ok_or_else(|| Refused::not_authenticated(true))?))
+    let described = Described::new(&parts.method, parts.uri.path(), &parts.headers);
+    let presented = presented(&parts.headers, &described)?;
+    let by_proof = matches!(presented, Presentation::Dpop { .. });
+    match state.tokens().caller(&tenant, presented, origin).await? {
+        Some(caller) => Ok((tenant, caller)),
+        None if by_proof => Err(Refused::not_proven()),
+        None => Err(Refused::not_authenticated(true)),
+    }
 }
 
-/// The one access token of a request (RFC 6750 section 2.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
+/// The one access token of a request (RFC 6750 section 2.1), with its proof where it needs one (RFC 9449 section 7.1).
+fn presented<'r>(headers: &'r HeaderMap, described: &'r Described) -> Result<Presentation<'r>, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Err(Refused::not_authenticated(false)),
-        (Some(_), Some(_)) => Err(Refused::invalid_credentials()),
-        (Some(value), None) => {
-            let text = value.to_str().map_err(|_| Refused::invalid_credentials())?;
-            match text.split_once(' ') {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-                _ => Err(Refused::not_authenticated(false)),
-            }
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Err(Refused::not_authenticated(false)),
+        (Some(_), Some(_)) => return Err(Refused::invalid_credentials()),
+        (Some(value), None) => value,
+    };
+    let text = value.to_str().map_err(|_| Refused::invalid_credentials())?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(Presentation::Bearer(token.trim()))
         }
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("dpop") => match described.shown() {
+            Ok(Some(Shown { proof, method, path })) => {
+                Ok(Presentation::Dpop { token: token.trim(), shown: ShownProof { proof, method, path } })
+            }
+            Ok(None) | Err(Unreadable) => Err(Refused::not_proven()),
+        },
+        _ => Err(Refused::not_authenticated(false)),
     }
 }
 

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use keyreeve_http::body::BodyError;
 use keyreeve_http::params::ParamError;
+use keyreeve_http::possession::with_nonce;
 use keyreeve_http::problem::Problem;
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ struct Inner {
     problem: Problem,
     retry_after: Option<Duration>,
     challenge: Option<HeaderValue>,
+    /// What the next proof of possession must contain (RFC 9449 section 9).
+    nonce: Option<String>,
     /// What a repeated request has made before: the handler answers it instead.
     repeated: Option<uuid::Uuid>,
 }
@@ -91,7 +94,7 @@ impl Refused {
     pub(crate) fn of(kind: &'static Kind) -> Self {
         let uri = format!("{PROBLEMS_PATH}#{}", kind.slug);
         let problem = Problem::of(kind.status).kind(uri, kind.title);
-        Self(Box::new(Inner { problem, retry_after: None, challenge: None, repeated: None }))
+        Self(Box::new(Inner { problem, retry_after: None, challenge: None, nonce: None, repeated: None }))
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -141,6 +144,14 @@ impl Refused {
         })
     }
 
+    /// A token that is bound to a key, without a good proof of that key (RFC 9449 section 7.1).
+    pub(crate) fn not_proven() -> Self {
+        Self::of(NOT_AUTHENTICATED).challenge(
+            "DPoP realm=\"keyreeve\", algs=\"EdDSA ES256 RS256\", error=\"invalid_token\", \
+             error_description=\"the access token, or the proof beside it, is not valid\"",
+        )
+    }
+
     /// More than one token, or a header that cannot be read.
     pub(crate) fn invalid_credentials() -> Self {
         Self::of(INVALID_REQUEST).challenge(
@@ -166,7 +177,7 @@ impl Refused {
 
     /// The answer, with the identifier of the request.
     pub(crate) fn answer(self, request_id: Option<&str>) -> Response {
-        let Inner { mut problem, retry_after, challenge, repeated: _ } = *self.0;
+        let Inner { mut problem, retry_after, challenge, nonce, repeated: _ } = *self.0;
         if let Some(id) = request_id {
             problem = problem.instance(format!("urn:keyreeve:request:{id}"));
         }
@@ -178,7 +189,10 @@ impl Refused {
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
-        response
+        match nonce {
+            Some(nonce) => with_nonce(response, &nonce),
+            None => response,
+        }
     }
 
     fn failed(error: &dyn std::fmt::Display) -> Self {
@@ -241,6 +255,13 @@ impl From<keyreeve_tokens::Error> for Refused {
             Error::VersionConflict => Self::of(CHANGED),
             Error::Invalid { field, problem } => Self::unacceptable(field, &problem),
             Error::Identity(error) => error.into(),
+            Error::UseDpopNonce { nonce } => {
+                let challenge =
+                    "DPoP realm=\"keyreeve\", algs=\"EdDSA ES256 RS256\", error=\"use_dpop_nonce\"";
+                let mut refused = Self::of(NOT_AUTHENTICATED).challenge(challenge);
+                refused.0.nonce = Some(nonce);
+                refused
+            }
             error @ (Error::Corrupt { .. } | Error::Key(_) | Error::Store(_)) => Self::failed(&error),
         }
     }

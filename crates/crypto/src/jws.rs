@@ -6,7 +6,7 @@
 //! `typ` are ever read. What the claims say (issuer, audience, times) is the caller's to check.
 
 use crate::base64url;
-use crate::sign::{Algorithm, SigningKey, VerifyingKey};
+use crate::sign::{Algorithm, Jwk, SigningKey, VerifyingKey};
 use crate::strict_json::{self, Present};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -163,7 +163,7 @@ struct Members {
 
 impl Members {
     fn has_forbidden(&self) -> bool {
-        [self.crit, self.b64, self.zip, self.enc, self.jwk, self.jku, self.x5u].contains(&Present(true))
+        [self.crit, self.b64, self.zip, self.enc, self.jku, self.x5u].contains(&Present(true))
     }
 }
 
@@ -174,6 +174,28 @@ impl<'a> Unverified<'a> {
     /// [`JwsError::TooLong`], [`JwsError::Malformed`], [`JwsError::ForbiddenHeader`] or
     /// [`JwsError::UnsupportedAlgorithm`].
     pub fn parse(token: &'a str) -> Result<Self, JwsError> {
+        let (unverified, key) = Self::take_apart(token)?;
+        if key.is_some() { Err(JwsError::ForbiddenHeader) } else { Ok(unverified) }
+    }
+
+    /// Takes a token apart that names its own key, under the same limits. Such a key proves nothing but its own
+    /// possession: only for proofs that mean just that (RFC 9449 section 4.2).
+    ///
+    /// # Errors
+    /// Those of [`Unverified::parse`]; [`JwsError::Malformed`] without a key.
+    pub fn parse_with_key(token: &'a str) -> Result<(Self, Jwk), JwsError> {
+        #[derive(Deserialize)]
+        struct Named {
+            jwk: Jwk,
+        }
+        let (unverified, header) = Self::take_apart(token)?;
+        let header = header.ok_or(JwsError::Malformed)?;
+        let Named { jwk } = serde_json::from_slice(&header).map_err(|_| JwsError::Malformed)?;
+        Ok((unverified, jwk))
+    }
+
+    /// The token, and its header where that names a key.
+    fn take_apart(token: &'a str) -> Result<(Self, Option<Vec<u8>>), JwsError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(JwsError::TooLong);
         }
@@ -193,7 +215,11 @@ impl<'a> Unverified<'a> {
         }
         let algorithm = members.alg.parse().map_err(|_| JwsError::UnsupportedAlgorithm)?;
         let signature = decode(signature)?;
-        Ok(Self { algorithm, kid: members.kid, typ: members.typ, signing_input, payload, signature })
+        let header = (members.jwk == Present(true)).then_some(header);
+        Ok((
+            Self { algorithm, kid: members.kid, typ: members.typ, signing_input, payload, signature },
+            header,
+        ))
     }
 
     /// The algorithm that the token claims.

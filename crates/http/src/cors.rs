@@ -20,7 +20,7 @@ enum Readers {
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const VARY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, DPoP");
-const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("WWW-Authenticate, X-Request-Id");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("WWW-Authenticate, DPoP-Nonce, X-Request-Id");
 /// How long a browser may remember a preflight answer, in seconds.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("3600");
 

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod origin;
 pub mod params;
 mod patience;
+pub mod possession;
 pub mod problem;
 pub mod route;
 pub mod security_headers;

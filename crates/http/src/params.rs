@@ -132,6 +132,15 @@ impl Params {
     /// # Errors
     /// [`ParamError`] for the first parameter that is wrong.
     pub fn parse(text: &str) -> Result<Self, ParamError> {
+        Self::parse_with(text, &[])
+    }
+
+    /// The same, where the parameters `repeatable` may stand more than once: a standard has to say so of each
+    /// (`resource` in RFC 8707 section 2). Their values are read by [`Params::all`].
+    ///
+    /// # Errors
+    /// [`ParamError`] for the first parameter that is wrong.
+    pub fn parse_with(text: &str, repeatable: &[&str]) -> Result<Self, ParamError> {
         let mut params = Self::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -143,7 +152,8 @@ impl Params {
                 return Err(ParamError::Name);
             }
             let value = decode(raw_value, MAX_PARAM_VALUE_BYTES, &name)?;
-            params.push(std::mem::take(&mut *name), value)?;
+            let may_repeat = repeatable.contains(&name.as_str());
+            params.push(std::mem::take(&mut *name), value, may_repeat)?;
         }
         Ok(params)
     }
@@ -155,13 +165,13 @@ impl Params {
     pub fn merge(query: Self, form: Self) -> Result<Self, ParamError> {
         let mut params = query;
         for (name, value) in form.pairs {
-            params.push(name, value)?;
+            params.push(name, value, false)?;
         }
         Ok(params)
     }
 
-    fn push(&mut self, name: String, value: Zeroizing<String>) -> Result<(), ParamError> {
-        if self.pairs.iter().any(|(known, _)| *known == name) {
+    fn push(&mut self, name: String, value: Zeroizing<String>, may_repeat: bool) -> Result<(), ParamError> {
+        if !may_repeat && self.pairs.iter().any(|(known, _)| *known == name) {
             return Err(ParamError::Duplicate(shown(&name)));
         }
         if self.pairs.len() >= MAX_PARAMS {
@@ -171,7 +181,12 @@ impl Params {
         Ok(())
     }
 
-    /// The value of `name`; `None` when it is missing or empty.
+    /// All values of a parameter that may repeat, in their order, without the empty ones.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The value of `name`; `None` when it is missing or empty. Of one that may repeat, read [`Params::all`].
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs
@@ -295,13 +310,23 @@ impl<S: Sync> FromRequest<S> for StrictForm {
     type Rejection = ParamError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ParamError> {
+        Self::read(request, &[]).await
+    }
+}
+
+impl StrictForm {
+    /// Reads the body, in which the parameters `repeatable` may stand more than once.
+    ///
+    /// # Errors
+    /// [`ParamError`].
+    pub async fn read(request: Request, repeatable: &[&str]) -> Result<Self, ParamError> {
         let declared = declared_form(request.headers())?;
         let body = read_body(request.into_body(), FORM_READ_TIME).await?;
         if !declared && !body.is_empty() {
             return Err(ParamError::ContentType);
         }
         let text = std::str::from_utf8(&body).map_err(|_| ParamError::BodyNotUtf8)?;
-        Params::parse(text).map(Self)
+        Params::parse_with(text, repeatable).map(Self)
     }
 }
 

@@ -189,3 +189,16 @@ proptest! {
         prop_assert!(parse(&text.join("&")).is_err());
     }
 }
+
+#[test]
+fn ac_05_only_what_is_named_may_repeat() {
+    let text = "resource=a&x=1&resource=&resource=b";
+    let params = Params::parse_with(text, &["resource"]).unwrap();
+    assert_eq!(params.all("resource").collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(params.all("y").count(), 0);
+    assert_eq!(Params::parse(text).unwrap_err(), ParamError::Duplicate("resource".into()));
+    let other = Params::parse_with("resource=a&x=1&x=2", &["resource"]);
+    assert_eq!(other.unwrap_err(), ParamError::Duplicate("x".into()));
+    let many = vec!["resource=a"; MAX_PARAMS + 1].join("&");
+    assert_eq!(Params::parse_with(&many, &["resource"]).unwrap_err(), ParamError::TooMany);
+}

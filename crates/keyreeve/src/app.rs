@@ -145,6 +145,7 @@ impl App {
                 token_path: doors::TOKEN_PATH.to_owned(),
                 device_path: doors::DEVICE_PATH.to_owned(),
                 fetcher: Some(fetcher.clone()),
+                pushed_path: doors::PUSHED_PATH.to_owned(),
             },
         );
         let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());

@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// The path of the token endpoint below each issuer: part of the audience that client assertions must name.
 pub const TOKEN_PATH: &str = keyreeve_oidc::TOKEN_PATH;
 
+/// Where authorization requests are pushed, below each issuer: another part of such an audience.
+pub const PUSHED_PATH: &str = keyreeve_oidc::PUSHED_PATH;
+
 /// Where people type the codes that their devices show, below each issuer.
 pub const DEVICE_PATH: &str = path::DEVICE;
 

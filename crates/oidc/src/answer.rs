@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use keyreeve_http::front::ADDED_HEADERS;
 use keyreeve_http::params::ParamError;
+use keyreeve_http::possession::with_nonce;
 use keyreeve_http::problem::Problem;
 use keyreeve_tokens::{Error, TokenError};
 use serde::Serialize;
@@ -78,7 +79,10 @@ pub(crate) fn refused(error: &TokenError, basic: bool) -> Response {
         | TokenError::UnauthorizedClient
         | TokenError::UnsupportedGrantType
         | TokenError::InvalidScope(_)
-        | TokenError::InvalidTarget(_) => (StatusCode::BAD_REQUEST, None),
+        | TokenError::InvalidTarget(_)
+        | TokenError::InvalidDpopProof(_)
+        | TokenError::UseDpopNonce { .. }
+        | TokenError::Request(_) => (StatusCode::BAD_REQUEST, None),
     };
     let description = match error {
         TokenError::Internal(_) => "the server could not do this now".to_owned(),
@@ -88,6 +92,9 @@ pub(crate) fn refused(error: &TokenError, basic: bool) -> Response {
         json(status, &json!({ "error": error.code(), "error_description": plain(&description) }));
     if let Some(after) = retry_after {
         retry(&mut response, after);
+    }
+    if let TokenError::UseDpopNonce { nonce } = error {
+        response = with_nonce(response, nonce);
     }
     if basic && matches!(error, TokenError::InvalidClient) {
         let challenge = HeaderValue::from_static("Basic realm=\"keyreeve\", charset=\"UTF-8\"");
@@ -101,49 +108,86 @@ pub(crate) fn bad_params(error: &ParamError) -> TokenError {
     TokenError::InvalidRequest(error.to_string())
 }
 
-/// What a bearer of a token is refused with (RFC 6750 section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What whoever presents a token is refused with (RFC 6750 section 3, RFC 9449 section 7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BearerError {
-    /// Nothing was shown: a challenge without an error code.
+    /// Nothing was shown: challenges without an error code.
     Missing,
     /// The request is malformed: more than one token, an unreadable header.
     InvalidRequest,
-    /// The token is not good (any more).
-    InvalidToken,
+    /// The token is not good (any more), presented by this scheme.
+    InvalidToken(Scheme),
     /// The token is good, but not for this.
-    InsufficientScope,
+    InsufficientScope(Scheme),
+    /// The proof must contain this nonce (RFC 9449 section 9).
+    UseNonce(String),
+}
+
+/// How a token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449.
+    Dpop,
+}
+
+impl Scheme {
+    const fn challenge(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer realm=\"keyreeve\"",
+            Self::Dpop => "DPoP realm=\"keyreeve\", algs=\"EdDSA ES256 RS256\"",
+        }
+    }
 }
 
 impl IntoResponse for BearerError {
     fn into_response(self) -> Response {
-        let (status, challenge) = match self {
-            Self::Missing => (StatusCode::UNAUTHORIZED, "Bearer realm=\"keyreeve\""),
-            Self::InvalidRequest => (
-                StatusCode::BAD_REQUEST,
-                "Bearer realm=\"keyreeve\", error=\"invalid_request\", error_description=\"send one access token, once\"",
-            ),
-            Self::InvalidToken => (
-                StatusCode::UNAUTHORIZED,
-                "Bearer realm=\"keyreeve\", error=\"invalid_token\", error_description=\"the access token is not valid\"",
-            ),
-            Self::InsufficientScope => (
-                StatusCode::FORBIDDEN,
-                "Bearer realm=\"keyreeve\", error=\"insufficient_scope\", scope=\"openid\"",
-            ),
+        let (status, code) = match self {
+            Self::Missing => (StatusCode::UNAUTHORIZED, None),
+            Self::InvalidRequest => (StatusCode::BAD_REQUEST, Some("invalid_request")),
+            Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Self::UseNonce(_) => (StatusCode::UNAUTHORIZED, Some("use_dpop_nonce")),
         };
-        let code = match self {
-            Self::Missing => None,
-            Self::InvalidRequest => Some("invalid_request"),
-            Self::InvalidToken => Some("invalid_token"),
-            Self::InsufficientScope => Some("insufficient_scope"),
+        let challenges = match &self {
+            Self::Missing => {
+                vec![Scheme::Bearer.challenge().to_owned(), Scheme::Dpop.challenge().to_owned()]
+            }
+            Self::InvalidRequest => {
+                vec![told(
+                    Scheme::Bearer,
+                    "invalid_request",
+                    ", error_description=\"send one access token, once\"",
+                )]
+            }
+            Self::InvalidToken(scheme) => {
+                let why = ", error_description=\"the access token, or the proof beside it, is not valid\"";
+                vec![told(*scheme, "invalid_token", why)]
+            }
+            Self::InsufficientScope(scheme) => {
+                vec![told(*scheme, "insufficient_scope", ", scope=\"openid\"")]
+            }
+            Self::UseNonce(_) => vec![told(Scheme::Dpop, "use_dpop_nonce", "")],
         };
         let mut response = match code {
             Some(code) => json(status, &json!({ "error": code })),
             None => json(status, &json!({})),
         };
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        response
+        for challenge in challenges {
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+            }
+        }
+        match &self {
+            Self::UseNonce(nonce) => with_nonce(response, nonce),
+            _ => response,
+        }
     }
+}
+
+fn told(scheme: Scheme, code: &str, more: &str) -> String {
+    format!("{}, error=\"{code}\"{more}", scheme.challenge())
 }
 
 /// The characters that RFC 6749 allows in an `error_description`; others become question marks.

@@ -1,6 +1,7 @@
 //! What a browser is sent through: authorization requests, and RP-initiated logout.
 
 use crate::answer;
+use crate::params::{Form, Given, Query};
 use crate::state::{OidcState, prefix};
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,7 @@ use keyreeve_http::params::{ParamError, Params, StrictForm, StrictQuery};
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Admitted, Tenant};
 use keyreeve_tokens::logout::{Logout, LogoutRequest};
-use keyreeve_tokens::{Authorize, Browser, Error, Parameters, Redirect, ResponseMode};
+use keyreeve_tokens::{Authorize, Browser, Error, Redirect, ResponseMode};
 use std::sync::Arc;
 
 /// Where authorization requests go, below an issuer.
@@ -26,17 +27,17 @@ pub(crate) const END_SESSION: &str = "/end-session";
 const MAX_CARRIED_BYTES: usize = 6_000;
 
 /// `GET /authorize`.
-pub(crate) async fn authorize_get(visit: Visit, query: Result<StrictQuery, ParamError>) -> Response {
+pub(crate) async fn authorize_get(visit: Visit, query: Result<Query, ParamError>) -> Response {
     match query {
-        Ok(StrictQuery(params)) => visit.authorize(&params).await,
+        Ok(Query(params)) => visit.authorize(&params).await,
         Err(error) => visit.bad_params(&error),
     }
 }
 
 /// `POST /authorize`: the same parameters in a form (OpenID Connect Core section 3.1.2.1).
-pub(crate) async fn authorize_post(visit: Visit, form: Result<StrictForm, ParamError>) -> Response {
+pub(crate) async fn authorize_post(visit: Visit, form: Result<Form, ParamError>) -> Response {
     match form {
-        Ok(StrictForm(params)) => match visit.once_more_by_get(AUTHORIZE, &params) {
+        Ok(Form(params)) => match visit.once_more_by_get(AUTHORIZE, &params) {
             Some(response) => response,
             None => visit.authorize(&params).await,
         },
@@ -74,15 +75,6 @@ pub(crate) async fn end_session_post(visit: Visit, form: Result<StrictForm, Para
             None => visit.end_session(&params).await,
         },
         Err(error) => visit.bad_params(&error),
-    }
-}
-
-/// The parameters of a request as the room reads them.
-struct Strict<'p>(&'p Params);
-
-impl Parameters for Strict<'_> {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name)
     }
 }
 
@@ -139,7 +131,7 @@ impl Visit {
     }
 
     async fn authorize(&self, params: &Params) -> Response {
-        let outcome = self.state.tokens().authorize(&self.tenant, &Strict(params), self.browser()).await;
+        let outcome = self.state.tokens().authorize(&self.tenant, &Given(params), self.browser()).await;
         self.answer(outcome)
     }
 

@@ -8,7 +8,9 @@
 //! | `token` | the token endpoint |
 //! | `register` | dynamic client registration and its management (RFC 7591, RFC 7592) |
 //! | `device` | where devices begin (RFC 8628) |
+//! | `pushed` | where authorization requests are pushed (RFC 9126) |
 //! | `resource` | userinfo, introspection (RFC 7662), revocation (RFC 7009) |
+//! | `params` | which parameters may repeat |
 //! | `client_auth` | how a client's credentials are read from a request |
 //! | `answer` | errors in the shapes of the standards |
 //!
@@ -24,6 +26,8 @@ mod client_auth;
 mod device;
 mod front;
 mod metadata;
+mod params;
+mod pushed;
 mod register;
 mod resource;
 mod state;
@@ -41,6 +45,8 @@ pub const TOKEN_PATH: &str = "/token";
 
 /// Where a client that registered itself manages that.
 const REGISTERED: &str = "/register/{client_id}";
+/// Where authorization requests are pushed, likewise.
+pub const PUSHED_PATH: &str = "/par";
 
 /// The route table of this door.
 #[must_use]
@@ -61,6 +67,7 @@ pub fn routes(state: OidcState) -> Routes {
     // No cookie is read at these, so a page of any origin may: it can do no more than its own server could.
     let direct = Routes::new()
         .post(TOKEN_PATH, Guard::Client, "token", token::token)
+        .post(PUSHED_PATH, Guard::Client, "pushed_authorization_request", pushed::push)
         .get("/userinfo", Guard::Bearer, "userinfo", resource::userinfo_get)
         .post("/userinfo", Guard::Bearer, "userinfo", resource::userinfo_post)
         .post("/device_authorization", Guard::Client, "device_authorization", device::begin)

@@ -2,6 +2,7 @@
 
 use crate::answer::{self, bad_params};
 use crate::client_auth::{self, Presented};
+use crate::params::Form;
 use crate::state::OidcState;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -9,19 +10,22 @@ use http::{StatusCode, header};
 use keyreeve_base::Origin;
 use keyreeve_crypto::Secret;
 use keyreeve_http::origin::ClientOrigin;
-use keyreeve_http::params::{ParamError, Params, StrictForm};
+use keyreeve_http::params::{ParamError, Params};
+use keyreeve_http::possession::{self, Described, Shown, Unreadable};
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
 use keyreeve_tokens::grants::{
     AssertionRequest, CodeRedemption, ExchangeRequest, PasswordRequest, RefreshRequest,
 };
-use keyreeve_tokens::{AuthenticatedClient, ServiceCredential, TokenError, TokenResponse};
+use keyreeve_tokens::{
+    AuthenticatedClient, Bounds, Client, ServiceCredential, ShownProof, TokenError, TokenResponse,
+};
 use std::sync::Arc;
 
 /// `POST /token`.
 pub(crate) async fn token(mut request: ClientRequest) -> Response {
     match answer_grant(&mut request).await {
-        Ok(tokens) => answer::json(StatusCode::OK, &tokens),
+        Ok(tokens) => request.with_nonce(answer::json(StatusCode::OK, &tokens)).await,
         Err(error) => request.refuse(&error),
     }
 }
@@ -30,11 +34,13 @@ async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, Toke
     if let Some(account) = request.service()
         && request.params.get("grant_type") == Some("client_credentials")
     {
-        let scope = request.params.get("scope");
+        let bounds = request.bounds(None, &request.resources()).await?;
+        let asked = (request.params.get("scope"), &bounds);
         let tokens = request.state.tokens();
-        return tokens.service_credentials(&request.tenant, account, scope, &request.origin).await;
+        return tokens.service_credentials(&request.tenant, account, asked, &request.origin).await;
     }
     let client = request.authenticate().await?;
+    let client = request.bind(client, &request.resources()).await?;
     let ClientRequest { state, tenant, origin, params, .. } = request;
     let (tokens, tenant, origin) = (state.tokens(), &**tenant, &*origin);
     let password = params.take("password");
@@ -95,6 +101,7 @@ pub(crate) struct ClientRequest {
     pub(crate) origin: Origin,
     pub(crate) params: Params,
     presented: Presented,
+    described: Described,
     /// Whether the client used the `Authorization` header, which decides how a failure is answered.
     basic: bool,
 }
@@ -115,6 +122,57 @@ impl ClientRequest {
     /// The credential, if it is that of a service account.
     pub(crate) fn service(&self) -> Option<ServiceCredential<'_>> {
         self.presented.service()
+    }
+
+    /// The resources that the request names.
+    fn resources(&self) -> Vec<&str> {
+        self.params.all("resource").collect()
+    }
+
+    /// What the request is bound to: the key of the proof that it shows, and these resources. Call it once.
+    ///
+    /// # Errors
+    /// Those of the room.
+    pub(crate) async fn bounds(
+        &self,
+        client: Option<&Client>,
+        resources: &[&str],
+    ) -> Result<Bounds, TokenError> {
+        let shown = self.described.shown().map_err(|Unreadable| {
+            TokenError::InvalidDpopProof("there is more than one DPoP proof, or one that cannot be read")
+        })?;
+        let shown = shown.map(|Shown { proof, method, path }| ShownProof { proof, method, path });
+        self.state.tokens().bounds(&self.tenant, client, shown, resources).await
+    }
+
+    /// The client, bound as its request says. Call it once.
+    ///
+    /// # Errors
+    /// Those of the room.
+    pub(crate) async fn bind(
+        &self,
+        client: AuthenticatedClient,
+        resources: &[&str],
+    ) -> Result<AuthenticatedClient, TokenError> {
+        let bounds = self.bounds(Some(client.client()), resources).await?;
+        Ok(client.bound(bounds))
+    }
+
+    /// Whether the request shows a proof of possession.
+    pub(crate) fn shows_proof(&self) -> bool {
+        self.described.is_shown()
+    }
+
+    /// Sends the next nonce along, where the tenant demands them and the client shows proofs.
+    pub(crate) async fn with_nonce(&self, response: Response) -> Response {
+        if !self.shows_proof() {
+            return response;
+        }
+        match self.state.tokens().next_dpop_nonce(self.tenant.id).await {
+            Ok(Some(nonce)) => possession::with_nonce(response, &nonce),
+            // What was asked for is done: without a nonce, the client will ask for one.
+            Ok(None) | Err(_) => response,
+        }
     }
 
     /// The token that the client asks about.
@@ -142,11 +200,12 @@ impl FromRequest<OidcState> for ClientRequest {
             ClientOrigin::from_request_parts(&mut parts, state).await.map_err(IntoResponse::into_response)?;
         let basic = parts.headers.contains_key(header::AUTHORIZATION);
         let credentials = client_auth::basic(&parts.headers);
-        let form = StrictForm::from_request(Request::from_parts(parts, body), state).await;
-        let StrictForm(mut params) = form.map_err(|error| answer::refused(&bad_params(&error), basic))?;
+        let described = Described::new(&parts.method, parts.uri.path(), &parts.headers);
+        let form = Form::from_request(Request::from_parts(parts, body), state).await;
+        let Form(mut params) = form.map_err(|error| answer::refused(&bad_params(&error), basic))?;
         let presented = credentials
             .and_then(|credentials| Presented::read(credentials, &mut params))
             .map_err(|error| answer::refused(&error, basic))?;
-        Ok(Self { state: state.clone(), tenant, origin, params, presented, basic })
+        Ok(Self { state: state.clone(), tenant, origin, params, presented, described, basic })
     }
 }

@@ -6,11 +6,13 @@
 
 use crate::access::{AccessToken, TokenSubject};
 use crate::clients::Client;
+use crate::dpop::{NoProof, ShownProof};
 use crate::error::Error;
 use crate::scope;
 use crate::service::Tokens;
 use keyreeve_audit::Actor;
 use keyreeve_base::{Origin, SessionId};
+use keyreeve_crypto::constant_time_eq;
 use keyreeve_identity::{Authority, Cause, Subject, Tenant, User};
 use std::sync::Arc;
 
@@ -20,6 +22,13 @@ use std::sync::Arc;
 pub enum Presentation<'a> {
     /// `Authorization: Bearer` (RFC 6750 section 2.1).
     Bearer(&'a str),
+    /// `Authorization: DPoP`, with the proof beside it (RFC 9449 section 7.1).
+    Dpop {
+        /// The token.
+        token: &'a str,
+        /// The proof.
+        shown: ShownProof<'a>,
+    },
 }
 
 /// Whoever presented an access token that is good at this moment for this server, or the operator of the machine. Only
@@ -87,19 +96,41 @@ impl Caller {
 }
 
 impl Tokens {
+    /// Verifies an access token as it was presented: one that is bound to a key needs a proof of that key, one that is not
+    /// must not be presented as if it were (RFC 9449 section 7.1). Otherwise as [`Tokens::verify_access`].
+    ///
+    /// # Errors
+    /// [`Error::UseDpopNonce`] when the proof must contain a nonce and does not; those of the store.
+    pub async fn verify_presented(
+        &self,
+        tenant: &Tenant,
+        presented: Presentation<'_>,
+    ) -> Result<Option<AccessToken>, Error> {
+        let (token, shown) = match presented {
+            Presentation::Bearer(text) => return self.verify_access(tenant, text).await,
+            Presentation::Dpop { token, shown } => (token, shown),
+        };
+        let Some(access) = self.check_own(tenant, token).await? else { return Ok(None) };
+        let Some(bound) = access.claims().cnf.as_ref() else { return Ok(None) };
+        match self.use_proof(tenant, shown, Some(token)).await? {
+            Ok(key) if constant_time_eq(key.as_bytes(), bound.jkt.as_bytes()) => Ok(Some(access)),
+            Ok(_) | Err(NoProof::Invalid(_)) => Ok(None),
+            Err(NoProof::Nonce(nonce)) => Err(Error::UseDpopNonce { nonce }),
+        }
+    }
+
     /// Who presents this token to the tenant. None for whatever is not an access token that the tenant issued for this
     /// server and that is good at this moment: what was wrong is nothing that the bearer needs to know.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`Error::UseDpopNonce`], and those of the store.
     pub async fn caller(
         &self,
         tenant: &Arc<Tenant>,
         presented: Presentation<'_>,
         origin: &Origin,
     ) -> Result<Option<Caller>, Error> {
-        let Presentation::Bearer(text) = presented;
-        let Some(token) = self.verify_access(tenant, text).await? else { return Ok(None) };
+        let Some(token) = self.verify_presented(tenant, presented).await? else { return Ok(None) };
         let (actor, subject) = match token.subject() {
             TokenSubject::User(user) => (Actor::User(user.id), Subject::User(user.id)),
             TokenSubject::Client(client) => (Actor::Client(client.id), Subject::Client(client.id)),

@@ -1,5 +1,6 @@
 //! What can go wrong in this room, by what the caller can do about it, and what the token endpoint may say.
 
+use crate::authorization::RequestError;
 use keyreeve_identity::Refusal;
 use std::time::Duration;
 
@@ -34,6 +35,12 @@ pub enum Error {
     /// A signing key could not be made or used.
     #[error("a signing key cannot be used: {0}")]
     Key(String),
+    /// A DPoP proof beside an access token must contain this nonce (RFC 9449 section 9).
+    #[error("the DPoP proof must contain a nonce of this server")]
+    UseDpopNonce {
+        /// The nonce.
+        nonce: String,
+    },
     /// The identity room failed.
     #[error(transparent)]
     Identity(#[from] keyreeve_identity::Error),
@@ -104,6 +111,18 @@ pub enum TokenError {
     /// `invalid_target`: a resource is malformed, unknown, or exceeds what was granted (RFC 8707 section 2).
     #[error("{0}")]
     InvalidTarget(&'static str),
+    /// `invalid_dpop_proof`: the proof of possession is missing where it is demanded, or does not hold (RFC 9449 section 5).
+    #[error("{0}")]
+    InvalidDpopProof(&'static str),
+    /// `use_dpop_nonce`: the proof must contain this nonce (RFC 9449 section 8).
+    #[error("the DPoP proof must contain the nonce that comes with this answer")]
+    UseDpopNonce {
+        /// The nonce.
+        nonce: String,
+    },
+    /// A pushed authorization request is refused, with a code of the authorization endpoint (RFC 9126 section 2.3).
+    #[error("{}", .0.description)]
+    Request(RequestError),
     /// Too many failed attempts; answered with 429.
     #[error("too many attempts; try again in {} s", .retry_after.as_secs().max(1))]
     Throttled {
@@ -137,6 +156,9 @@ impl TokenError {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
+            Self::InvalidDpopProof(_) => "invalid_dpop_proof",
+            Self::UseDpopNonce { .. } => "use_dpop_nonce",
+            Self::Request(error) => error.code,
             Self::Throttled { .. } | Self::Busy { .. } => "temporarily_unavailable",
             Self::Internal(_) => "server_error",
         }

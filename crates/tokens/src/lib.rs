@@ -10,6 +10,7 @@
 //! | [`grants`] | the token endpoint: code, refresh, client credentials, password |
 //! | [`caller`] | whoever calls this server's own interfaces with an access token |
 //! | [`access`] | verification, introspection and userinfo of access tokens |
+//! | [`dpop`], [`resource`] | what tokens are bound to: keys (RFC 9449) and resources (RFC 8707) |
 //! | [`consent`], [`revoke`], [`logout`] | what was agreed to, and how it ends |
 //! | [`mappers`] | what tokens say of attributes, roles and groups |
 //! | [`device`] | the device grant: codes that are typed elsewhere |
@@ -29,11 +30,13 @@
 pub mod access;
 pub mod authorization;
 pub mod backchannel;
+mod bounds;
 pub mod caller;
 pub mod claims;
 pub mod clients;
 pub mod consent;
 pub mod device;
+pub mod dpop;
 mod error;
 pub mod grants;
 pub mod issuers;
@@ -43,16 +46,21 @@ pub mod mappers;
 pub mod pkce;
 pub mod policy;
 pub mod registration;
+pub mod resource;
 pub mod revoke;
 mod schema;
 pub mod scope;
 mod service;
 
 pub use access::{AccessToken, Introspection};
-pub use authorization::{Authorize, Browser, Next, Parameters, Preview, Redirect, ResponseMode};
+pub use authorization::{
+    Authorize, Browser, Next, Parameters, Preview, Pushed, Redirect, RequestError, ResponseMode,
+};
+pub use bounds::Bounds;
 pub use caller::{Caller, Presentation};
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
 pub use device::{DeviceAuthorization, DeviceDecision, DeviceLookup, DevicePreview};
+pub use dpop::ShownProof;
 pub use error::{Error, TokenError};
 pub use grants::{ServiceCredential, TokenResponse};
 pub use mappers::{Mapper, MapperSettings};

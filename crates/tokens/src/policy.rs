@@ -36,6 +36,9 @@ pub struct TokenPolicy {
     /// Whether the resource owner password credentials grant (RFC 6749 section 4.3) is open. Off: it hands the
     /// password to the client.
     pub password_grant: bool,
+    /// Whether a DPoP proof must contain a nonce of this server's (RFC 9449 sections 8 and 9), which shows that it was
+    /// made just now.
+    pub require_dpop_nonce: bool,
     /// A signing key signs for this long before the next one takes over.
     pub key_rotation_s: u32,
     /// Who may register clients, and what these can be (RFC 7591).
@@ -52,6 +55,7 @@ impl Default for TokenPolicy {
             refresh_absolute_s: 90 * 86_400,
             default_alg: Algorithm::EdDsa,
             password_grant: false,
+            require_dpop_nonce: false,
             key_rotation_s: 90 * 86_400,
             registration: RegistrationPolicy::default(),
         }

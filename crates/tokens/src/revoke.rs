@@ -140,6 +140,8 @@ impl Tokens {
                 let long_over = now.minus(crate::device::KEPT_AFTER_END);
                 tx.execute(&schema::registration::PRUNE_INITIAL, &params![now]).await?;
                 tx.execute(&schema::device::PRUNE_DEVICES, &params![long_over]).await?;
+                tx.execute(&schema::PRUNE_PUSHED, &params![now]).await?;
+                tx.execute(&schema::PRUNE_PROOFS, &params![now]).await?;
                 Ok::<_, Error>(())
             })
             .await?;

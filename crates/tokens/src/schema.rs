@@ -7,6 +7,7 @@ pub(crate) mod logout;
 mod mappers;
 pub(crate) mod registration;
 
+pub(crate) use bound::*;
 pub(crate) use mappers::*;
 
 use keyreeve_store::{Migration, Statement, joined_statements, statements};

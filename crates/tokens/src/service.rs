@@ -57,10 +57,13 @@ pub struct TokensOptions {
     pub device_path: String,
     /// The guarded client for what leaves the server. Without one nothing does: nobody is told of a sign-out.
     pub fetcher: Option<Fetcher>,
+    /// Where authorization requests are pushed, below an issuer: another audience that client assertions may name.
+    pub pushed_path: String,
 }
 
 impl TokensOptions {
-    /// The options for this address, with the token endpoint at `/oauth2/token` and the devices' page at `/device`.
+    /// The options for this address, with the token endpoint at `/oauth2/token`, that for pushed requests at `/oauth2/par`,
+    /// and the devices' page at `/device`.
     #[must_use]
     pub fn new(public_url: Url) -> Self {
         Self {
@@ -68,6 +71,7 @@ impl TokensOptions {
             token_path: "/oauth2/token".to_owned(),
             device_path: "/device".to_owned(),
             fetcher: None,
+            pushed_path: "/oauth2/par".to_owned(),
         }
     }
 }
@@ -84,6 +88,7 @@ pub(crate) struct Inner {
     token_path: String,
     pub(crate) device_path: String,
     pub(crate) fetcher: Option<Fetcher>,
+    pushed_path: String,
     policies: Arc<Cache<TenantId, Arc<TokenPolicy>>>,
     pub(crate) keys: Arc<Cache<TenantId, Arc<KeySet>>>,
     pub(crate) clients: Arc<Cache<String, Arc<ClientRecord>>>,
@@ -119,6 +124,7 @@ impl Tokens {
             token_path: options.token_path.clone(),
             device_path: options.device_path.clone(),
             fetcher: options.fetcher.clone(),
+            pushed_path: options.pushed_path.clone(),
         }))
     }
 
@@ -148,6 +154,11 @@ impl Tokens {
     #[must_use]
     pub fn token_endpoint(&self, tenant: &Tenant) -> String {
         format!("{}{}", self.issuer(tenant), self.0.token_path)
+    }
+
+    /// Where authorization requests are pushed, below an issuer.
+    pub(crate) fn pushed_path(&self) -> &str {
+        &self.0.pushed_path
     }
 
     /// The use cases of clients.

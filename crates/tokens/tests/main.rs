@@ -14,6 +14,7 @@ mod audit;
 mod caller;
 mod clients;
 mod codes;
+mod dpop;
 mod front_channel;
 mod house;
 mod keys;
@@ -21,6 +22,7 @@ mod logout;
 mod mappers;
 mod preview;
 mod refresh;
+mod requests;
 
 use keyreeve_testkit::{Engine, on_both_engines};
 

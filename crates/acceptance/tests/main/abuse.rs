@@ -8,6 +8,7 @@ mod document;
 mod guessing;
 pub mod recovery;
 mod redirects;
+mod requests;
 mod scim;
 mod sessions;
 mod tokens;

@@ -2,6 +2,7 @@
 //! that is not known here fails.
 
 use keyreeve_acceptance::jwt::{decode, verify_with};
+use keyreeve_acceptance::possession::Holder;
 use keyreeve_acceptance::{Answer, Mount, Server, TokenSet, on_a_server};
 use keyreeve_crypto::sign::Algorithm;
 use keyreeve_tokens::clients::GrantType;
@@ -28,6 +29,7 @@ async fn exercise(mount: &Mount, name: &str, value: &Value) {
         "token_endpoint"
         | "introspection_endpoint"
         | "revocation_endpoint"
+        | "pushed_authorization_request_endpoint"
         | "device_authorization_endpoint" => {
             mount.post(value.as_str().unwrap()).send().await.refused(401, "invalid_client");
         }
@@ -67,7 +69,12 @@ async fn exercise(mount: &Mount, name: &str, value: &Value) {
             // Both are shown by the Basic OP tests `oidcc_server` and `oidcc_claims_essential`.
             assert_eq!(value, &json!(true));
         }
-        "request_parameter_supported"
+        "request_parameter_supported" => assert_eq!(value, &json!(true)),
+        "request_object_signing_alg_values_supported" => signed_requests(mount, texts(value)).await,
+        "dpop_signing_alg_values_supported" => proofs(mount, texts(value)).await,
+        // Clients are held to these one by one.
+        "require_pushed_authorization_requests"
+        | "require_signed_request_object"
         | "request_uri_parameter_supported"
         | "require_request_uri_registration" => {
             assert_eq!(value, &json!(false));
@@ -79,6 +86,33 @@ async fn exercise(mount: &Mount, name: &str, value: &Value) {
 fn encoded(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
+
+fn algorithm(name: &str) -> Algorithm {
+    name.parse().unwrap_or_else(|_| panic!("an unknown algorithm is advertised: {name}"))
+}
+
+/// A request signed with every advertised algorithm is accepted.
+async fn signed_requests(mount: &Mount, advertised: Vec<&str>) {
+    for name in advertised {
+        let client = mount.client(&format!("requests-{}", name.to_lowercase())).web_app().first_party();
+        let client = client.private_key(algorithm(name)).create().await;
+        let flow = mount.code_flow(&client);
+        let object = crate::pushed::signed(&flow, mount, &json!({}));
+        let callback = flow.with("request", &object).walk(&mount.browser(), "ada").await;
+        assert!(!callback.code().is_empty(), "{name}");
+    }
+}
+
+/// A proof signed with every advertised algorithm is accepted.
+async fn proofs(mount: &Mount, advertised: Vec<&str>) {
+    let client = mount.client("proofs").service().create().await;
+    for name in advertised {
+        let proof = Holder::new(algorithm(name)).proof(mount, "POST", "/token");
+        let call = mount.post_as(&client, "/token", &[("grant_type", "client_credentials")]);
+        let answer = call.header("dpop", &proof).send().await.expect(200);
+        assert_eq!(answer.json()["token_type"], "DPoP", "{name}");
+    }
 }
 
 async fn scopes(mount: &Mount, advertised: Vec<&str>) {

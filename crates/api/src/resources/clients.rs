@@ -169,7 +169,7 @@ macro_rules! settings_docs {
 settings_docs! {
     /// How it authenticates: `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`.
     auth_method: String,
-    /// Its public keys (RFC 7517), for `private_key_jwt`.
+    /// Its public keys (RFC 7517), for `private_key_jwt` and for signed requests.
     jwks: Vec<Map<String, Value>>,
     /// Where authorization responses may go; compared exactly.
     redirect_uris: Vec<String>,
@@ -201,6 +201,14 @@ settings_docs! {
     backchannel_logout_uri: Option<String>,
     /// Whether it must be told which session; it is told always.
     backchannel_logout_session_required: bool,
+    /// Whether its authorization requests must be pushed (RFC 9126).
+    require_pushed_authorization_requests: bool,
+    /// Whether its authorization requests must be signed (RFC 9101).
+    require_signed_request_object: bool,
+    /// `EdDSA`, `ES256` or `RS256`, where its signed requests must have this one.
+    request_object_signing_alg: Option<String>,
+    /// Whether its access tokens are always bound to a key (DPoP, RFC 9449).
+    dpop_bound_access_tokens: bool,
     /// Whether it may do anything at all.
     enabled: bool,
 }

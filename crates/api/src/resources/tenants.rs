@@ -262,6 +262,8 @@ settings_docs! {
         default_alg: String,
         /// Whether the resource owner password credentials grant is open.
         password_grant: bool,
+        /// Whether a DPoP proof must contain a nonce of this server's (RFC 9449 section 8).
+        require_dpop_nonce: bool,
         /// A signing key signs for this long before the next one takes over.
         key_rotation_s: u32,
         /// Who may register clients, and what these can be.

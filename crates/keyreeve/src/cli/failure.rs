@@ -92,7 +92,9 @@ impl From<TokensError> for Failure {
             TokensError::NotFound(_) => Exit::NotFound,
             TokensError::Taken(_) | TokensError::VersionConflict => Exit::Conflict,
             TokensError::Invalid { .. } => Exit::Refused,
-            TokensError::Corrupt { .. } | TokensError::Key(_) => Exit::Failed,
+            TokensError::Corrupt { .. } | TokensError::Key(_) | TokensError::UseDpopNonce { .. } => {
+                Exit::Failed
+            }
             TokensError::Identity(error) => return error.into(),
             TokensError::Store(error) => return error.into(),
         };

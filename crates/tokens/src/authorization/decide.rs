@@ -141,6 +141,8 @@ mod tests {
             login_hint: None,
             ui_locales: None,
             claims: ClaimsRequest::default(),
+            resources: Vec::new(),
+            dpop_jkt: None,
         }
     }
 

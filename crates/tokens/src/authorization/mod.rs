@@ -2,9 +2,13 @@
 //! section 4.1, OpenID Connect Core section 3.1.2).
 
 mod decide;
+mod object;
+mod pushed;
+mod read;
 mod request;
 mod sealed;
 
+pub use pushed::{PUSHED_LIFETIME_S, Pushed};
 pub use request::{
     AuthorizationRequest, MAX_NONCE_BYTES, MAX_STATE_BYTES, Parameters, Prompt, RequestError, ResponseMode,
     ReturnAddress,
@@ -13,7 +17,7 @@ pub use request::{
 use crate::clients::Client;
 use crate::consent::scope_of;
 use crate::error::Error;
-use crate::grants::HandleKind;
+use crate::grants::{HandleKind, resources_text};
 use crate::schema;
 use crate::scope::{self, ScopeSet};
 use crate::service::{Refused, Tokens};
@@ -174,33 +178,15 @@ impl Tokens {
         params: &(impl Parameters + Sync),
         browser: Browser<'_>,
     ) -> Result<Authorize, Error> {
-        let client = match self.requesting_client(tenant, params).await? {
-            Ok(client) => client,
+        let record = match self.requesting_client(tenant, params).await? {
+            Ok(record) => record,
             Err(error) => return Ok(Authorize::fail(error)),
         };
-        let address = match ReturnAddress::parse(params, &client.settings) {
-            Ok(address) => address,
-            Err(error) => return Ok(Authorize::fail(error)),
+        let pending = match self.bring(tenant, &record, params).await? {
+            Ok(pending) => pending,
+            Err(misfit) => return Ok(self.answer_misfit(tenant, misfit)),
         };
-        let request = match AuthorizationRequest::parse(params, &client.client_id, &client.settings, &address)
-        {
-            Ok(request) => request,
-            Err(error) => return Ok(Authorize::Redirect(self.refusal(tenant, &address, error))),
-        };
-        let hinted = match params.get("id_token_hint") {
-            Some(hint) => self.hinted_user(tenant, hint).await?,
-            None => Ok(None),
-        };
-        let hinted = match hinted {
-            // A hint that cannot be read is no reason not to sign in, but it is one not to do so silently.
-            Err(()) if request.prompt.none => {
-                let error = RequestError::new("login_required", "the id_token_hint cannot be verified");
-                return Ok(Authorize::Redirect(self.refusal(tenant, &request.address, error)));
-            }
-            Err(()) => None,
-            Ok(hinted) => hinted,
-        };
-        let pending = Pending { request, hinted };
+        let client = Arc::clone(&record.client);
         let requested_at = self.now();
         self.go_on(Case { tenant, client, pending, requested_at, browser, sealed: None, allowed_now: false })
             .await
@@ -280,25 +266,6 @@ impl Tokens {
         Ok(Authorize::Redirect(self.refusal(tenant, &case.pending.request.address, error)))
     }
 
-    /// The client of a request, enabled and in an active tenant.
-    async fn requesting_client(
-        &self,
-        tenant: &Tenant,
-        params: &(impl Parameters + Sync),
-    ) -> Result<Result<Arc<Client>, RequestError>, Error> {
-        let Some(client_id) = params.get("client_id") else {
-            return Ok(Err(RequestError::new("invalid_request", "client_id is missing")));
-        };
-        let found = self.clients().by_client_id(tenant.id, client_id).await?;
-        let usable = found.filter(|client| client.settings.enabled && tenant.is_active());
-        Ok(usable.ok_or_else(|| RequestError::new("invalid_request", "there is no such client")))
-    }
-
-    async fn hinted_user(&self, tenant: &Tenant, hint: &str) -> Result<Result<Option<UserId>, ()>, Error> {
-        let claims = self.read_hint(tenant, hint).await?;
-        Ok(claims.and_then(|claims| claims.sub.parse().ok()).map(Some).ok_or(()))
-    }
-
     async fn open_case<'a>(
         &self,
         tenant: &'a Tenant,
@@ -313,12 +280,8 @@ impl Tokens {
         let usable = client.filter(|client| client.settings.enabled && tenant.is_active());
         let Some(client) = usable else { return Ok(Err(over())) };
         // The client may have been changed since: its list of addresses is the one that counts now (AC-01).
-        let uri = &pending.request.address.uri;
-        if !client.settings.redirect_uris.iter().any(|registered| registered.matches(uri)) {
-            return Ok(Err(RequestError::new(
-                "invalid_request",
-                "redirect_uri is not registered for this client",
-            )));
+        if !is_registered(&client, &pending.request.address.uri) {
+            return Ok(Err(not_registered()));
         }
         let sealed = Some(sealed.to_owned());
         Ok(Ok(Case { tenant, client, pending, requested_at: sealed_at, browser, sealed, allowed_now: false }))
@@ -466,6 +429,14 @@ impl Tokens {
     }
 }
 
+fn is_registered(client: &Client, uri: &str) -> bool {
+    client.settings.redirect_uris.iter().any(|registered| registered.matches(uri))
+}
+
+fn not_registered() -> RequestError {
+    RequestError::new("invalid_request", "redirect_uri is not registered for this client")
+}
+
 impl<'a> Case<'a> {
     /// Who is signed in, if it is to this tenant.
     fn session(&self) -> Option<&'a Admitted> {
@@ -495,8 +466,7 @@ impl NewCode {
         let claims =
             (!request.claims.is_empty()).then(|| json(serde_json::to_string(&request.claims))).transpose()?;
         let amr = json(serde_json::to_string(self.session.amr()))?;
-        let resources: Option<&str> = None;
-        let key: Option<&str> = None;
+        let resources = resources_text(&request.resources)?;
         tx.execute(
             &schema::INSERT_CODE,
             &params![
@@ -519,7 +489,7 @@ impl NewCode {
                 &request.address.uri,
                 request.challenge.as_ref().map(crate::pkce::CodeChallenge::as_str),
                 resources,
-                key
+                &request.dpop_jkt
             ],
         )
         .await?;

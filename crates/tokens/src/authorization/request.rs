@@ -7,7 +7,9 @@
 use crate::claims::ClaimsRequest;
 use crate::clients::{ClientSettings, GrantType};
 use crate::pkce::CodeChallenge;
+use crate::resource;
 use crate::scope::{self, ScopeSet};
+use keyreeve_crypto::base64url;
 
 /// The longest `state` that is returned, in bytes.
 pub const MAX_STATE_BYTES: usize = 2_000;
@@ -21,7 +23,34 @@ const MAX_HINT_BYTES: usize = 320;
 pub trait Parameters {
     /// The value of a parameter.
     fn get(&self, name: &str) -> Option<&str>;
+
+    /// All values of a parameter that may be given more than once; only `resource` may (RFC 8707 section 2).
+    fn all(&self, name: &str) -> Vec<&str> {
+        self.get(name).into_iter().collect()
+    }
 }
+
+/// The parameters that mean something here.
+pub(super) const PARAMETERS: [&str; 18] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "ui_locales",
+    "claims",
+    "id_token_hint",
+    "registration",
+    "resource",
+    "dpop_jkt",
+];
 
 impl Parameters for std::collections::BTreeMap<String, String> {
     fn get(&self, name: &str) -> Option<&str> {
@@ -168,6 +197,12 @@ pub struct AuthorizationRequest {
     pub ui_locales: Option<String>,
     /// Single claims that are asked for.
     pub claims: ClaimsRequest,
+    /// For which resources access is asked (RFC 8707); which the client may name is looked up.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// The key that the code is to be bound to: its RFC 7638 thumbprint (RFC 9449 section 10).
+    #[serde(default)]
+    pub dpop_jkt: Option<String>,
 }
 
 impl AuthorizationRequest {
@@ -213,17 +248,22 @@ impl AuthorizationRequest {
             login_hint: printable(params, "login_hint", MAX_HINT_BYTES)?,
             ui_locales: printable(params, "ui_locales", MAX_HINT_BYTES)?,
             claims,
+            resources: resource::parse(&params.all("resource"))
+                .map_err(|problem| RequestError::new("invalid_target", problem))?,
+            dpop_jkt: thumbprint(params)?,
         })
     }
 }
 
+fn thumbprint(params: &impl Parameters) -> Result<Option<String>, RequestError> {
+    let Some(text) = params.get("dpop_jkt") else { return Ok(None) };
+    match base64url::decode(text) {
+        Ok(digest) if digest.len() == 32 => Ok(Some(text.to_owned())),
+        _ => Err(RequestError::invalid("dpop_jkt must be a thumbprint: 43 characters of base64url")),
+    }
+}
+
 fn refuse_unsupported(params: &impl Parameters) -> Result<(), RequestError> {
-    if params.get("request").is_some() {
-        return Err(RequestError::new("request_not_supported", "request objects are not supported"));
-    }
-    if params.get("request_uri").is_some() {
-        return Err(RequestError::new("request_uri_not_supported", "request objects are not supported"));
-    }
     if params.get("registration").is_some() {
         return Err(RequestError::new("registration_not_supported", "self-issued clients are not supported"));
     }
@@ -339,8 +379,8 @@ mod tests {
         refused("invalid_request", &[("response_type", "")]);
         refused("unsupported_response_type", &[("response_type", "token")]);
         refused("unsupported_response_type", &[("response_type", "code id_token")]);
-        refused("request_not_supported", &[("request", "eyJ")]);
-        refused("request_uri_not_supported", &[("request_uri", "https://app.example/r")]);
+        refused("invalid_target", &[("resource", "api")]);
+        refused("invalid_request", &[("dpop_jkt", "short")]);
         refused("registration_not_supported", &[("registration", "{}")]);
         refused("invalid_request", &[("response_mode", "fragment")]);
         refused("invalid_request", &[("response_mode", "web_message")]);

@@ -62,7 +62,7 @@ pub(super) struct Expected<'a> {
     /// The registered keys, each with the `kid` under which the client registered it.
     pub(super) keys: &'a [(Option<String>, VerifyingKey)],
     /// The audiences of which it must name exactly one, and no other.
-    pub(super) audiences: [&'a str; 2],
+    pub(super) audiences: &'a [&'a str],
     pub(super) now: Timestamp,
 }
 
@@ -166,7 +166,7 @@ mod tests {
                 &Expected {
                     client_id: "robot",
                     keys: &self.keys,
-                    audiences: [ISSUER, ENDPOINT],
+                    audiences: &[ISSUER, ENDPOINT],
                     now: Timestamp::from_seconds(NOW_S),
                 },
             )

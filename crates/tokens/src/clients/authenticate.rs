@@ -3,6 +3,7 @@
 use super::assertion::{self, Assertion, Expected};
 use super::model::{AuthMethod, Client, ClientKind};
 use super::service::ClientRecord;
+use crate::bounds::Bounds;
 use crate::error::{Error, TokenError};
 use crate::schema;
 use crate::service::Tokens;
@@ -78,6 +79,7 @@ impl ClientCredential<'_> {
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient {
     client: Arc<Client>,
+    bounds: Bounds,
 }
 
 impl AuthenticatedClient {
@@ -91,6 +93,24 @@ impl AuthenticatedClient {
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.client.settings.kind() == ClientKind::Confidential
+    }
+
+    /// The same client, with what its request is bound to.
+    #[must_use]
+    pub fn bound(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// What its request is bound to.
+    #[must_use]
+    pub const fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// The key of which it has proven possession: an RFC 7638 thumbprint.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.bounds.key()
     }
 
     /// The proof with which it asks admission for itself; none for a public client.
@@ -126,7 +146,7 @@ impl super::Clients<'_> {
         match room.verify_client(tenant, name, &credential).await? {
             Ok(client) => {
                 attempt.succeeded().await?;
-                Ok(AuthenticatedClient { client })
+                Ok(AuthenticatedClient { client, bounds: Bounds::default() })
             }
             Err(reason) => Err(fail(attempt, &credential, reason).await?),
         }
@@ -201,10 +221,12 @@ impl Tokens {
         }
         let issuer = self.issuer(tenant);
         let endpoint = self.token_endpoint(tenant);
+        // RFC 9126 section 2 has them accepted at the endpoint for pushed requests, under whichever of the names.
+        let pushed = format!("{issuer}{}", self.pushed_path());
         let expected = Expected {
             client_id: &record.client.client_id,
             keys: &record.keys,
-            audiences: [&issuer, &endpoint],
+            audiences: &[&issuer, &endpoint, &pushed],
             now: self.now(),
         };
         let Assertion { jti, remember_until } = match assertion::verify(jwt, &expected) {

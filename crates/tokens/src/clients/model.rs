@@ -168,7 +168,7 @@ pub struct ClientSettings {
     /// How it authenticates; [`AuthMethod::None`] makes it a public client.
     #[serde(default)]
     pub auth_method: AuthMethod,
-    /// Its public keys, for [`AuthMethod::PrivateKeyJwt`].
+    /// Its public keys, for [`AuthMethod::PrivateKeyJwt`] and for signed requests (RFC 9101).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jwks: Vec<Jwk>,
     /// Where authorization responses may go. Empty: nowhere (AC-03).
@@ -217,6 +217,18 @@ pub struct ClientSettings {
     /// Whether it must be told which session; it is told always.
     #[serde(default)]
     pub backchannel_logout_session_required: bool,
+    /// Whether its authorization requests must be pushed (RFC 9126 section 6).
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
+    /// Whether its authorization requests must be signed (RFC 9101 section 10.5), with one of its `jwks`.
+    #[serde(default)]
+    pub require_signed_request_object: bool,
+    /// The one algorithm of its request objects, where it is not any that its keys have.
+    #[serde(default)]
+    pub request_object_signing_alg: Option<Algorithm>,
+    /// Whether its access tokens are always bound to a key (RFC 9449 section 5.2).
+    #[serde(default)]
+    pub dpop_bound_access_tokens: bool,
     /// Whether it may do anything at all.
     #[serde(default = "enabled")]
     pub enabled: bool,
@@ -249,6 +261,10 @@ impl ClientSettings {
             exchange: ExchangeSettings::default(),
             backchannel_logout_uri: None,
             backchannel_logout_session_required: false,
+            require_pushed_authorization_requests: false,
+            require_signed_request_object: false,
+            request_object_signing_alg: None,
+            dpop_bound_access_tokens: false,
             enabled: true,
         }
     }
@@ -330,14 +346,12 @@ impl ClientSettings {
 
     fn check_authentication(&self) -> Result<(), Error> {
         let by_key = self.auth_method == AuthMethod::PrivateKeyJwt;
-        if by_key && (self.jwks.is_empty() || self.jwks.len() > MAX_CLIENT_KEYS) {
-            return Err(Error::invalid(
-                "jwks",
-                format!("needs 1 to {MAX_CLIENT_KEYS} keys for private_key_jwt"),
-            ));
+        if self.jwks.len() > MAX_CLIENT_KEYS {
+            return Err(Error::invalid("jwks", format!("has more than {MAX_CLIENT_KEYS} keys")));
         }
-        if !by_key && !self.jwks.is_empty() {
-            return Err(Error::invalid("jwks", "is for clients that authenticate by private_key_jwt"));
+        let signs = self.require_signed_request_object || self.request_object_signing_alg.is_some();
+        if (by_key || signs) && self.jwks.is_empty() {
+            return Err(Error::invalid("jwks", "needs a key for private_key_jwt and for signed requests"));
         }
         for jwk in &self.jwks {
             VerifyingKey::from_jwk(jwk)

@@ -330,6 +330,15 @@ impl Clients<'_> {
     }
 }
 
+/// Notes for which resources the client answers, so that a request can name them.
+async fn insert_resources(tx: &mut Tx<'_>, client: &Client) -> Result<(), keyreeve_store::Error> {
+    for resource in &client.settings.resources {
+        let row = params![client.tenant_id, resource, client.id];
+        tx.execute(&schema::INSERT_RESOURCE, &row).await?;
+    }
+    Ok(())
+}
+
 /// A new secret of a client.
 pub(crate) fn new_secret(world: &World) -> OpaqueToken {
     OpaqueToken::generate_with_prefix(world, SECRET_PREFIX)
@@ -348,6 +357,7 @@ pub(crate) async fn insert_client(
     if tx.execute(&schema::INSERT_CLIENT, &row).await? == 0 {
         return Err(Error::Taken("client_id"));
     }
+    insert_resources(tx, client).await?;
     if let Some(digest) = secret {
         insert_secret(tx, room, client.id, digest).await?;
     }
@@ -371,6 +381,8 @@ pub(crate) async fn update_client(
         let found = tx.query_opt(&schema::CLIENT_BY_ID, &params![tenant, id], client_from_row).await?;
         return Err(found.map_or(Error::NotFound("client"), |_| Error::VersionConflict));
     }
+    tx.execute(&schema::CLEAR_RESOURCES, &params![id]).await?;
+    insert_resources(tx, &changed).await?;
     announce(tx, room, cause, &changed, action).await?;
     Ok(changed)
 }

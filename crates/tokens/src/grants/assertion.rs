@@ -3,7 +3,8 @@
 //! There is no refresh token (RFC 7521 section 4.1): whoever wants more asks the issuer again. There is no ID token
 //! either, since nobody has signed in here.
 
-use super::{Grant, Holder, Issue, TokenResponse, password};
+use super::password::{self, Refreshable};
+use super::{Grant, Holder, Issue, TokenResponse};
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::error::{Error, TokenError};
@@ -63,6 +64,7 @@ impl Tokens {
         request: AssertionRequest<'_>,
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
+        let bounds = client.bounds();
         let client = client.client();
         if !client.settings.allows(GrantType::JwtBearer) {
             return Err(TokenError::UnauthorizedClient);
@@ -98,8 +100,8 @@ impl Tokens {
             scope: grant.scope.clone(),
             nonce: None,
             refresh_token: None,
-            resources: &[],
-            key: None,
+            resources: bounds.resources(),
+            key: bounds.key(),
             exchanged: None,
         };
         self.issue(issue, &signers).await
@@ -201,7 +203,8 @@ impl Tokens {
         let proof = Proof::assertion(grant.redeemed(it.tenant));
         match self.0.identity.admission().admit(tx, &proof, &it.origin).await? {
             Ok(admitted) => {
-                password::insert(tx, &grant, &admitted, (now, None, None)).await?;
+                let refreshable = Refreshable { now, digest: None, lapses_at: None, key: None };
+                password::insert(tx, &grant, &admitted, refreshable).await?;
                 Ok(Ok((grant, admitted)))
             }
             Err(refusal) => Ok(Err(TokenError::refused(&refusal, TokenError::InvalidGrant(INVALID)))),

@@ -48,8 +48,8 @@ impl Tokens {
             scope,
             nonce: None,
             refresh_token: None,
-            resources: &[],
-            key: None,
+            resources: authenticated.bounds().resources(),
+            key: authenticated.key(),
             exchanged: None,
         };
         self.issue(issue, &signers).await

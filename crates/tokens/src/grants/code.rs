@@ -5,6 +5,7 @@ use super::{Grant, Holder, Issue, TokenResponse};
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::error::TokenError;
 use crate::pkce::CodeChallenge;
+use crate::resource;
 use crate::schema;
 use crate::service::{Refused, Tokens};
 use keyreeve_audit::Actor;
@@ -40,6 +41,8 @@ struct RedeemedCode {
     code_expires_at: Timestamp,
     redirect_uri: String,
     challenge: Option<String>,
+    /// The key that it is bound to.
+    key: Option<String>,
 }
 
 impl RedeemedCode {
@@ -49,6 +52,7 @@ impl RedeemedCode {
             code_expires_at: row.get(13)?,
             redirect_uri: row.get(14)?,
             challenge: row.get(15)?,
+            key: row.get(16)?,
         })
     }
 
@@ -66,6 +70,9 @@ impl RedeemedCode {
             .is_some_and(|uri| constant_time_eq(uri.as_bytes(), self.redirect_uri.as_bytes()));
         if !same_uri {
             return Some("other_redirect_uri");
+        }
+        if self.key.is_some() && self.key != attempt.key {
+            return Some("other_dpop_key");
         }
         match (&self.challenge, &attempt.verifier) {
             (None, None) => None,
@@ -89,6 +96,9 @@ struct Attempt {
     code: Presented,
     redirect_uri: Option<String>,
     verifier: Option<String>,
+    /// The key of which possession was proven.
+    key: Option<String>,
+    resources: Vec<String>,
 }
 
 impl Tokens {
@@ -104,6 +114,7 @@ impl Tokens {
         redemption: CodeRedemption<'_>,
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
+        let bounds = client.bounds();
         let client = client.client();
         if !client.settings.allows(GrantType::AuthorizationCode) {
             return Err(TokenError::UnauthorizedClient);
@@ -122,7 +133,10 @@ impl Tokens {
             code: presented,
             redirect_uri: redemption.redirect_uri.map(str::to_owned),
             verifier: redemption.code_verifier.map(str::to_owned),
+            key: bounds.key().map(str::to_owned),
+            resources: bounds.resources().to_vec(),
         };
+        let refresh_key = super::refresh_key(client, bounds);
         let (room, lifetimes) = (self.clone(), signers.lifetimes);
         let redeemed = self
             .0
@@ -131,7 +145,7 @@ impl Tokens {
                 let now = room.now();
                 let (expires_at, refresh_expires_at) = lifetimes.of_grant(now, refresh_digest.is_some());
                 let (whose, Presented { grant, digest }) = (attempt.tenant, attempt.code);
-                let key: Option<&str> = None;
+                let key = refresh_key.as_deref();
                 let row =
                     params![whose, grant, digest, now, expires_at, refresh_digest, refresh_expires_at, key];
                 match tx.query_opt(&schema::REDEEM_CODE, &row, RedeemedCode::from_row).await? {
@@ -141,6 +155,8 @@ impl Tokens {
             })
             .await?;
         let (grant, admitted) = redeemed?;
+        let resources =
+            resource::narrow(&grant.resources, bounds.resources()).map_err(TokenError::InvalidTarget)?;
         let nonce = grant.nonce.as_deref();
         let scope = grant.scope.clone();
         let issue = Issue {
@@ -151,8 +167,8 @@ impl Tokens {
             scope,
             nonce,
             refresh_token: refresh.map(|token| token.text),
-            resources: &grant.resources,
-            key: None,
+            resources: &resources,
+            key: bounds.key(),
             exchanged: None,
         };
         self.issue(issue, &signers).await
@@ -165,7 +181,10 @@ impl Tokens {
         attempt: &Attempt,
     ) -> Result<Result<(Grant, Admitted), TokenError>, TokenError> {
         let tenant = attempt.tenant;
-        if let Some(reason) = code.obstacle(attempt, self.now()) {
+        let beyond = resource::narrow(&code.grant.resources, &attempt.resources).err();
+        let error = beyond.map_or(TokenError::InvalidGrant(INVALID), TokenError::InvalidTarget);
+        let obstacle = code.obstacle(attempt, self.now());
+        if let Some(reason) = obstacle.or_else(|| beyond.map(|_| "resource_beyond_grant")) {
             self.end_grant(tx, tenant, code.grant.id).await?;
             let refusal = Refused {
                 tenant,
@@ -175,7 +194,7 @@ impl Tokens {
                 reason,
             };
             self.record_refusal(tx, refusal, &attempt.origin).await?;
-            return Ok(Err(TokenError::InvalidGrant(INVALID)));
+            return Ok(Err(if obstacle.is_some() { TokenError::InvalidGrant(INVALID) } else { error }));
         }
         let proof = Proof::code(code.grant.redeemed(tenant));
         match self.0.identity.admission().admit(tx, &proof, &attempt.origin).await? {

@@ -1,7 +1,8 @@
 //! The device grant at the token endpoint (RFC 8628 sections 3.4 and 3.5): a device asks whether its user has decided.
 
 use super::handle::{Handle, Kind, Presented};
-use super::{Grant, Holder, Issue, TokenResponse, password};
+use super::password::{self, Refreshable};
+use super::{Grant, Holder, Issue, TokenResponse, refresh_key};
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::consent::scope_of;
@@ -76,6 +77,8 @@ struct Question {
     client: ClientId,
     presented: Presented,
     refresh: Option<[u8; 32]>,
+    /// The key that the refresh token is bound to.
+    refresh_key: Option<String>,
     lifetimes: Lifetimes,
     origin: Origin,
 }
@@ -94,6 +97,7 @@ impl Tokens {
         device_code: &str,
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
+        let bounds = client.bounds();
         let client = client.client();
         if !client.settings.allows(GrantType::DeviceCode) {
             return Err(TokenError::UnauthorizedClient);
@@ -110,6 +114,7 @@ impl Tokens {
             client: client.id,
             presented,
             refresh: refresh.as_ref().map(|token| token.digest),
+            refresh_key: refresh_key(client, bounds),
             lifetimes: signers.lifetimes,
             origin: origin.clone(),
         };
@@ -125,8 +130,8 @@ impl Tokens {
             scope: grant.scope.clone(),
             nonce: None,
             refresh_token: refresh.map(|token| token.text),
-            resources: &grant.resources,
-            key: None,
+            resources: bounds.resources(),
+            key: bounds.key(),
             exchanged: None,
         };
         self.issue(issue, &signers).await
@@ -200,7 +205,12 @@ impl Tokens {
         let proof = Proof::device(grant.redeemed(tenant));
         match self.0.identity.admission().admit(tx, &proof, &it.origin).await? {
             Ok(admitted) => {
-                let refreshable = (now, it.refresh, refresh_expires_at);
+                let refreshable = Refreshable {
+                    now,
+                    digest: it.refresh,
+                    lapses_at: refresh_expires_at,
+                    key: it.refresh_key.as_deref(),
+                };
                 password::insert(tx, &grant, &admitted, refreshable).await?;
                 Ok(Ok((grant, admitted)))
             }

@@ -75,7 +75,7 @@ impl Tokens {
         request: ExchangeRequest<'_>,
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
-        let confidential = client.is_confidential();
+        let (confidential, bounds) = (client.is_confidential(), client.bounds());
         let client = client.client();
         if !confidential || !client.settings.allows(GrantType::TokenExchange) {
             return Err(TokenError::UnauthorizedClient);
@@ -93,7 +93,8 @@ impl Tokens {
             },
         };
         let claims = subject.claims();
-        let audience = audience(client, claims, request.audience)?;
+        let named = request.audience.into_iter().chain(bounds.resources().iter().map(String::as_str));
+        let audience = audience(client, claims, named)?;
         let scope = narrowed(claims, request.scope, audience.contains(&self.issuer(tenant)))?;
         let signers = self.signers(client).await?;
         let exchanged = Exchanged {
@@ -127,7 +128,7 @@ impl Tokens {
             nonce: None,
             refresh_token: None,
             resources: &[],
-            key: None,
+            key: bounds.key(),
             exchanged: Some(&exchanged),
         };
         let mut response = self.issue(issue, &signers).await?;
@@ -258,20 +259,25 @@ fn act(client: &Client, claims: &VerifiedClaims, actor: Option<String>) -> Optio
 }
 
 /// Whom the new token is for: only whom the subject token is for already, or whom the operator lets this client reach.
-fn audience(
+fn audience<'a>(
     client: &Client,
     claims: &VerifiedClaims,
-    named: Option<&str>,
+    named: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<String>, TokenError> {
     let reach = &client.settings.exchange.audiences;
-    let Some(asked) = named.map(str::to_owned) else {
-        return Ok(if reach.is_empty() { claims.aud.clone() } else { reach.clone() });
-    };
-    if claims.aud.contains(&asked) || reach.contains(&asked) {
-        Ok(vec![asked])
-    } else {
-        Err(TokenError::InvalidTarget("the client may not exchange tokens for this audience"))
+    let mut audience: Vec<String> = Vec::new();
+    for asked in named.map(str::to_owned) {
+        if !claims.aud.contains(&asked) && !reach.contains(&asked) {
+            return Err(TokenError::InvalidTarget("the client may not exchange tokens for this audience"));
+        }
+        if !audience.contains(&asked) {
+            audience.push(asked);
+        }
     }
+    if !audience.is_empty() {
+        return Ok(audience);
+    }
+    Ok(if reach.is_empty() { claims.aud.clone() } else { reach.clone() })
 }
 
 /// The scope of the new token: never more than the old one's, nothing of this server's own interfaces, and what belongs

@@ -23,8 +23,9 @@ pub use service::ServiceCredential;
 
 use self::exchange::Exchanged;
 use crate::access::{AccessClaims, Confirmation, IdClaims, access_hash};
+use crate::bounds::Bounds;
 use crate::claims::{self, ClaimsRequest};
-use crate::clients::{Client, LifetimeOverrides};
+use crate::clients::{Client, ClientKind, LifetimeOverrides};
 use crate::consent::scope_of;
 use crate::error::{Error, TokenError};
 use crate::mappers::{About, Target, Wanted};
@@ -234,6 +235,13 @@ pub(crate) struct Signers {
     pub(crate) lifetimes: Lifetimes,
 }
 
+/// The key that a grant's refresh tokens are bound to. Those of a confidential client are bound to its credentials already
+/// (RFC 9449 section 5).
+pub(crate) fn refresh_key(client: &Client, bounds: &Bounds) -> Option<String> {
+    let public = client.settings.kind() == ClientKind::Public;
+    bounds.key().filter(|_| public).map(str::to_owned)
+}
+
 impl Tokens {
     /// The keys and lifetimes of a client's tokens.
     pub(crate) async fn signers(&self, client: &Client) -> Result<Signers, Error> {
@@ -281,6 +289,11 @@ impl Tokens {
         issue: Issue<'_>,
         signers: &Signers,
     ) -> Result<TokenResponse, TokenError> {
+        if let (Holder::Client(client), None) = (issue.holder, issue.key)
+            && client.settings.dpop_bound_access_tokens
+        {
+            return Err(TokenError::InvalidDpopProof("this client must show a DPoP proof"));
+        }
         let now = self.now();
         let issuer = self.issuer(issue.tenant);
         let mut expires_at = now.plus(signers.lifetimes.access_token);
@@ -392,7 +405,7 @@ fn wanted<'a>(issue: &'a Issue<'_>, target: Target) -> Wanted<'a> {
     Wanted { client: issue.holder.client(), scope: &issue.scope, target }
 }
 
-/// Whom an access token is for: the resources that were asked for, else the registered audiences; and this server itself
+/// Whom an access token is for: the resources that were asked for; else the registered audiences, and this server itself
 /// where its own endpoints (userinfo, administration) are among what the scope opens.
 fn audience<'a>(issue: &'a Issue<'_>, mapped: &'a [String], issuer: &'a str) -> Vec<&'a str> {
     if let Some(exchanged) = issue.exchanged {
@@ -402,14 +415,16 @@ fn audience<'a>(issue: &'a Issue<'_>, mapped: &'a [String], issuer: &'a str) -> 
         Holder::Client(client) => &client.settings.audiences,
         Holder::Service(_) => &[],
     };
-    let named = if issue.resources.is_empty() { registered } else { issue.resources };
+    let asked = !issue.resources.is_empty();
+    let named = if asked { issue.resources } else { registered };
     let mut audience: Vec<&str> = named.iter().map(String::as_str).collect();
     for further in mapped {
         if !audience.contains(&further.as_str()) {
             audience.push(further);
         }
     }
-    let ours = issue.scope.contains(scope::OPENID) || issue.scope.is_for_api();
+    // A token for the resources that were asked for is for nobody else: none of them could use it here.
+    let ours = !asked && (issue.scope.contains(scope::OPENID) || issue.scope.is_for_api());
     if (audience.is_empty() || ours) && !audience.contains(&issuer) {
         audience.push(issuer);
     }

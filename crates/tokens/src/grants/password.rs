@@ -40,6 +40,7 @@ impl Tokens {
         request: PasswordRequest<'_>,
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
+        let bounds = client.bounds();
         let client = client.client();
         if !self.policy(tenant.id).await?.password_grant {
             return Err(TokenError::UnsupportedGrantType);
@@ -67,6 +68,7 @@ impl Tokens {
         let refresh_digest = refresh.as_ref().map(|token| token.digest);
         let (room, origin, lifetimes) = (self.clone(), origin.clone(), signers.lifetimes);
         let (granted, owner) = (scope.clone(), Arc::clone(client));
+        let (resources, refresh_key) = (bounds.resources().to_vec(), super::refresh_key(client, bounds));
         let admitted = self
             .0
             .store
@@ -77,8 +79,15 @@ impl Tokens {
                 };
                 let now = room.now();
                 let (expires_at, refresh_expires_at) = lifetimes.of_grant(now, refresh_digest.is_some());
-                let grant = grant_of(id, &owner, &admitted, granted.clone(), expires_at)?;
-                insert(tx, &grant, &admitted, (now, refresh_digest, refresh_expires_at)).await?;
+                let mut grant = grant_of(id, &owner, &admitted, granted.clone(), expires_at)?;
+                grant.resources.clone_from(&resources);
+                let refreshable = Refreshable {
+                    now,
+                    digest: refresh_digest,
+                    lapses_at: refresh_expires_at,
+                    key: refresh_key.as_deref(),
+                };
+                insert(tx, &grant, &admitted, refreshable).await?;
                 Ok::<_, TokenError>(Ok((grant, admitted)))
             })
             .await?;
@@ -92,7 +101,7 @@ impl Tokens {
             nonce: None,
             refresh_token: refresh.map(|token| token.text),
             resources: &grant.resources,
-            key: None,
+            key: bounds.key(),
             exchanged: None,
         };
         self.issue(issue, &signers).await
@@ -136,18 +145,23 @@ fn grant_of(
     })
 }
 
-/// When it is made, the digest of its refresh token, and when that lapses.
-type Refreshable = (keyreeve_base::Timestamp, Option<[u8; 32]>, Option<keyreeve_base::Timestamp>);
+/// When a grant is made, and what is stored of its refresh token.
+pub(super) struct Refreshable<'a> {
+    pub(super) now: keyreeve_base::Timestamp,
+    pub(super) digest: Option<[u8; 32]>,
+    pub(super) lapses_at: Option<keyreeve_base::Timestamp>,
+    /// The key that it is bound to.
+    pub(super) key: Option<&'a str>,
+}
 
 pub(super) async fn insert(
     tx: &mut Tx<'_>,
     grant: &Grant,
     admitted: &Admitted,
-    (now, refresh_digest, refresh_expires_at): Refreshable,
+    refreshable: Refreshable<'_>,
 ) -> Result<(), TokenError> {
     let amr = serde_json::to_string(&*grant.amr).map_err(|e| crate::Error::corrupt("grant", e))?;
     let resources = super::resources_text(&grant.resources)?;
-    let key: Option<&str> = None;
     tx.execute(
         &schema::INSERT_GRANT,
         &params![
@@ -161,12 +175,12 @@ pub(super) async fn insert(
             grant.auth_time,
             &amr,
             &grant.acr,
-            now,
+            refreshable.now,
             grant.expires_at,
-            refresh_digest,
-            refresh_expires_at,
+            refreshable.digest,
+            refreshable.lapses_at,
             resources,
-            key
+            refreshable.key
         ],
     )
     .await?;

@@ -1,10 +1,11 @@
 //! The refresh token grant: rotation with detection of reuse (RFC 6749 section 6, RFC 9700 section 4.14).
 
 use super::handle::{Kind, Presented};
-use super::{Grant, Holder, Issue, TokenResponse};
+use super::{Grant, Holder, Issue, TokenResponse, resources_of};
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::consent::scope_of;
 use crate::error::TokenError;
+use crate::resource;
 use crate::schema;
 use crate::scope::ScopeSet;
 use crate::service::{Refused, Tokens};
@@ -40,6 +41,10 @@ struct Rotation {
     successor: [u8; 32],
     /// What is asked for, where that is less than everything.
     scope: Option<ScopeSet>,
+    /// The key of which possession was proven.
+    key: Option<String>,
+    /// The resources that are asked for.
+    resources: Vec<String>,
     idle: Duration,
     origin: Origin,
 }
@@ -51,6 +56,9 @@ struct Owner {
     revoked: bool,
     /// Whether it is the grant's present one.
     present: bool,
+    resources: Vec<String>,
+    /// The key that it is bound to.
+    key: Option<String>,
 }
 
 impl Owner {
@@ -61,19 +69,24 @@ impl Owner {
                 scope: scope_of(&row.get::<String>(1)?)?,
                 revoked: row.get::<Option<Timestamp>>(2)?.is_some(),
                 present: row.get::<Option<[u8; 32]>>(3)? == Some(it.presented.digest),
+                resources: resources_of(row.get::<Option<String>>(4)?.as_deref())?,
+                key: row.get(5)?,
             })
         })
         .await
     }
 
     /// How the audit log has the refusal, and whether it ends the grant.
-    fn refusal(&self, asking: ClientId) -> (&'static str, &'static str, bool) {
-        if self.client != asking {
+    fn refusal(&self, it: &Rotation) -> (&'static str, &'static str, bool) {
+        if self.client != it.client {
             ("token.reuse", "refresh_token_of_another_client", true)
         } else if !self.present {
             ("token.reuse", "refresh_token_used_again", true)
         } else if self.revoked {
             ("admission.refresh", "grant_revoked", false)
+        } else if self.key.is_some() && self.key != it.key {
+            // Whoever has the token without the key has nothing: no reason to take it from whoever has both.
+            ("admission.refresh", "other_dpop_key", false)
         } else {
             ("admission.refresh", "refresh_token_expired", false)
         }
@@ -95,6 +108,7 @@ impl Tokens {
         request: RefreshRequest<'_>,
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
+        let bounds = client.bounds();
         let client = client.client();
         if !client.settings.allows(GrantType::RefreshToken) {
             return Err(TokenError::UnauthorizedClient);
@@ -118,6 +132,8 @@ impl Tokens {
             presented,
             successor: successor.digest,
             scope: scope.clone(),
+            key: bounds.key().map(str::to_owned),
+            resources: bounds.resources().to_vec(),
             idle: signers.lifetimes.refresh_idle,
             origin: origin.clone(),
         };
@@ -125,6 +141,8 @@ impl Tokens {
         let rotated =
             self.0.store.write(async move |tx: &mut Tx<'_>| room.rotate(tx, &rotation).await).await?;
         let (grant, admitted) = rotated?;
+        let resources =
+            resource::narrow(&grant.resources, bounds.resources()).map_err(TokenError::InvalidTarget)?;
         let issue = Issue {
             tenant,
             holder: Holder::Client(client),
@@ -133,8 +151,8 @@ impl Tokens {
             scope: scope.unwrap_or_else(|| grant.scope.clone()),
             nonce: None,
             refresh_token: Some(successor.text),
-            resources: &grant.resources,
-            key: None,
+            resources: &resources,
+            key: bounds.key(),
             exchanged: None,
         };
         self.issue(issue, &signers).await
@@ -145,18 +163,14 @@ impl Tokens {
         tx: &mut Tx<'_>,
         it: &Rotation,
     ) -> Result<Result<(Grant, Admitted), TokenError>, TokenError> {
-        if let Some(scope) = &it.scope
-            // Of a token that is not this client's, the rotation itself says no.
-            && Owner::find(tx, it).await?.is_some_and(|own| own.client == it.client && !scope.is_subset_of(&own.scope))
-        {
+        if let Some(refusal) = self.excess(tx, it).await? {
             // Nothing was consumed: the client may ask again, for less.
-            return Ok(Err(TokenError::InvalidScope("the scope exceeds what was granted".to_owned())));
+            return Ok(Err(refusal));
         }
         let now = self.now();
         let lapses_at = now.plus(it.idle);
         let Presented { grant: id, digest } = it.presented;
-        let key: Option<&str> = None;
-        let row = params![it.tenant, id, it.client, digest, now, it.successor, lapses_at, key];
+        let row = params![it.tenant, id, it.client, digest, now, it.successor, lapses_at, it.key];
         let Some(grant) = tx.query_opt(&schema::ROTATE, &row, Grant::from_row).await? else {
             return self.refuse_refresh(tx, it).await.map(Err);
         };
@@ -171,13 +185,28 @@ impl Tokens {
         }
     }
 
+    /// What is asked for beyond the grant. Asks the database only of who asks for something in particular.
+    async fn excess(&self, tx: &mut Tx<'_>, it: &Rotation) -> Result<Option<TokenError>, TokenError> {
+        if it.scope.is_none() && it.resources.is_empty() {
+            return Ok(None);
+        }
+        // Of a token that is not this client's, the rotation itself says no.
+        let Some(owner) = Owner::find(tx, it).await?.filter(|owner| owner.client == it.client) else {
+            return Ok(None);
+        };
+        if it.scope.as_ref().is_some_and(|scope| !scope.is_subset_of(&owner.scope)) {
+            return Ok(Some(TokenError::InvalidScope("the scope exceeds what was granted".to_owned())));
+        }
+        Ok(resource::narrow(&owner.resources, &it.resources).err().map(TokenError::InvalidTarget))
+    }
+
     /// Tells a token that lapsed from one that was stolen, and ends the grant of the latter.
     async fn refuse_refresh(&self, tx: &mut Tx<'_>, it: &Rotation) -> Result<TokenError, TokenError> {
         let owner = Owner::find(tx, it).await?;
         let (action, reason, end) = owner.map_or(
             // Over for so long that it was forgotten.
             ("admission.refresh", "unknown_refresh_token", false),
-            |owner| owner.refusal(it.client),
+            |owner| owner.refusal(it),
         );
         if end {
             self.end_grant(tx, it.tenant, it.presented.grant).await?;

@@ -4,6 +4,7 @@
 //! There is no refresh token: an account that may no longer come in must not find a way around its secret (AC-77).
 
 use super::{Holder, Issue, TokenResponse};
+use crate::bounds::Bounds;
 use crate::error::TokenError;
 use crate::scope::{self, ScopeSet};
 use crate::service::Tokens;
@@ -42,7 +43,7 @@ impl Tokens {
         &self,
         tenant: &Tenant,
         credential: ServiceCredential<'_>,
-        scope: Option<&str>,
+        (scope, bounds): (Option<&str>, &Bounds),
         origin: &Origin,
     ) -> Result<TokenResponse, TokenError> {
         let (admitted, account) = self.admit_service(tenant, credential, origin).await?;
@@ -57,8 +58,8 @@ impl Tokens {
             scope,
             nonce: None,
             refresh_token: None,
-            resources: &[],
-            key: None,
+            resources: bounds.resources(),
+            key: bounds.key(),
             exchanged: None,
         };
         self.issue(issue, &signers).await

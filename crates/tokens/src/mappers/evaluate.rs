@@ -173,7 +173,7 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
-    fn mapper(settings: Value) -> Mapper {
+    fn mapper(settings: &Value) -> Mapper {
         let mut whole = json!({"name": "m", "targets": ["access_token"]});
         whole.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let settings: MapperSettings = serde_json::from_value(whole).unwrap();
@@ -190,13 +190,13 @@ mod tests {
     }
 
     fn attribute(name: &str, claim: &str, value_type: &str, multivalued: bool) -> Mapper {
-        mapper(json!({"source": {"kind": "user_attribute", "attribute": name}, "claim": claim,
+        mapper(&json!({"source": {"kind": "user_attribute", "attribute": name}, "claim": claim,
             "value_type": value_type, "multivalued": multivalued}))
     }
 
-    fn constant(claim: &str, value: Value) -> Mapper {
+    fn constant(claim: &str, value: &Value) -> Mapper {
         let multivalued = value.is_array();
-        mapper(json!({"source": {"kind": "constant", "value": value}, "claim": claim, "value_type": "json",
+        mapper(&json!({"source": {"kind": "constant", "value": value}, "claim": claim, "value_type": "json",
             "multivalued": multivalued}))
     }
 
@@ -239,13 +239,13 @@ mod tests {
         let both = [attribute("a", "x.y.list", "string", true), attribute("b", "x.y.list", "string", true)];
         let told = claims(&both, &[("a", &["1", "2"]), ("b", &["2", "3"])]);
         assert_eq!(told, json!({"x": {"y": {"list": ["1", "2", "3"]}}}));
-        let objects = [constant("o", json!({"a": 1, "b": 1})), constant("o", json!({"b": 2}))];
+        let objects = [constant("o", &json!({"a": 1, "b": 1})), constant("o", &json!({"b": 2}))];
         assert_eq!(claims(&objects, &[]), json!({"o": {"a": 1, "b": 2}}));
         let other = [
-            constant("o", json!(1)),
-            constant("o.p", json!(2)),
-            constant("q", json!(1)),
-            constant("q", json!(2)),
+            constant("o", &json!(1)),
+            constant("o.p", &json!(2)),
+            constant("q", &json!(1)),
+            constant("q", &json!(2)),
         ];
         assert_eq!(claims(&other, &[]), json!({"o": {"p": 2}, "q": 2}));
     }
@@ -253,12 +253,12 @@ mod tests {
     #[test]
     fn a_scope_or_another_target_keeps_a_mapper_silent() {
         let of_scope = |scope| {
-            mapper(json!({"source": {"kind": "constant", "value": "v"}, "claim": "c", "scope": scope}))
+            mapper(&json!({"source": {"kind": "constant", "value": "v"}, "claim": "c", "scope": scope}))
         };
         assert_eq!(claims(&[of_scope("profile")], &[]), json!({"c": "v"}));
         assert_eq!(claims(&[of_scope("email")], &[]), json!({}));
         let elsewhere = mapper(
-            json!({"source": {"kind": "constant", "value": "v"}, "claim": "c", "targets": ["id_token", "userinfo"]}),
+            &json!({"source": {"kind": "constant", "value": "v"}, "claim": "c", "targets": ["id_token", "userinfo"]}),
         );
         assert_eq!(claims(&[elsewhere], &[]), json!({}));
     }
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn an_audience_has_no_claim() {
         let mapped =
-            say(&[mapper(json!({"source": {"kind": "audience", "audience": "https://api.example"}}))], &[]);
+            say(&[mapper(&json!({"source": {"kind": "audience", "audience": "https://api.example"}}))], &[]);
         assert_eq!(mapped.audiences, ["https://api.example"]);
         assert!(mapped.claims.is_empty());
     }

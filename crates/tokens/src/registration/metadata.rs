@@ -33,6 +33,10 @@ pub struct ClientMetadata {
     sector_identifier_uri: Option<String>,
     backchannel_logout_uri: Option<String>,
     backchannel_logout_session_required: Option<bool>,
+    require_pushed_authorization_requests: Option<bool>,
+    require_signed_request_object: Option<bool>,
+    request_object_signing_alg: Option<String>,
+    dpop_bound_access_tokens: Option<bool>,
     // Of updates (RFC 7592 section 2.2).
     client_id: Option<String>,
     registration_access_token: Option<serde::de::IgnoredAny>,
@@ -72,7 +76,11 @@ impl ClientMetadata {
         let name = self.client_name.clone().unwrap_or_else(|| unnamed(&redirect_uris));
         let id_token_alg = match self.id_token_signed_response_alg.as_deref() {
             None => None,
-            Some(text) => Some(algorithm(text)?),
+            Some(text) => Some(algorithm("id_token_signed_response_alg", text)?),
+        };
+        let request_object_signing_alg = match self.request_object_signing_alg.as_deref() {
+            None => None,
+            Some(text) => Some(algorithm("request_object_signing_alg", text)?),
         };
         let settings = ClientSettings {
             name,
@@ -86,6 +94,12 @@ impl ClientMetadata {
             client_uri: self.client_uri.clone(),
             backchannel_logout_uri: self.backchannel_logout_uri.clone(),
             backchannel_logout_session_required: self.backchannel_logout_session_required.unwrap_or(false),
+            require_pushed_authorization_requests: self
+                .require_pushed_authorization_requests
+                .unwrap_or(false),
+            require_signed_request_object: self.require_signed_request_object.unwrap_or(false),
+            request_object_signing_alg,
+            dpop_bound_access_tokens: self.dpop_bound_access_tokens.unwrap_or(false),
             require_pkce: true,
             first_party: false,
             ..before.cloned().unwrap_or_else(|| ClientSettings::new(""))
@@ -209,11 +223,11 @@ fn unnamed(uris: &[RedirectUri]) -> String {
     host.unwrap_or("Application").to_owned()
 }
 
-fn algorithm(text: &str) -> Result<Algorithm, RegistrationError> {
+fn algorithm(field: &str, text: &str) -> Result<Algorithm, RegistrationError> {
     let all = [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256];
     all.into_iter()
         .find(|alg| serde_json::to_value(alg).is_ok_and(|name| name == text))
-        .ok_or_else(|| metadata("id_token_signed_response_alg is not one of the supported algorithms"))
+        .ok_or_else(|| metadata(format!("{field} is not one of the supported algorithms")))
 }
 
 /// The answer (RFC 7591 section 3.2.1, RFC 7592 section 3). It is made to be sent, once, to the client: that is why it
@@ -247,6 +261,14 @@ pub struct ClientInformation {
     backchannel_logout_uri: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     backchannel_logout_session_required: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    require_pushed_authorization_requests: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    require_signed_request_object: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_object_signing_alg: Option<Algorithm>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dpop_bound_access_tokens: bool,
 }
 
 impl ClientInformation {
@@ -274,6 +296,10 @@ impl ClientInformation {
             id_token_signed_response_alg: settings.id_token_alg,
             backchannel_logout_uri: settings.backchannel_logout_uri.clone(),
             backchannel_logout_session_required: settings.backchannel_logout_session_required,
+            require_pushed_authorization_requests: settings.require_pushed_authorization_requests,
+            require_signed_request_object: settings.require_signed_request_object,
+            request_object_signing_alg: settings.request_object_signing_alg,
+            dpop_bound_access_tokens: settings.dpop_bound_access_tokens,
         }
     }
 

@@ -59,6 +59,11 @@ fn authorization(stage: &Stage) -> Sent {
     pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
+/// Whose it is, says who authenticates.
+fn pushed(stage: &Stage) -> Sent {
+    authorization(stage).into_iter().filter(|(name, _)| *name != "client_id").collect()
+}
+
 fn session(stage: &Stage) -> Sent {
     vec![("session", stage.session.clone())]
 }
@@ -194,6 +199,12 @@ pub const CASES: &[Case] = &[
         "POST",
         code,
         [Error(401, "invalid_client"), Error(400, "invalid_grant"), Error(401, "invalid_client")],
+    ),
+    case(
+        "pushed_authorization_request",
+        "POST",
+        pushed,
+        [Error(401, "invalid_client"), Error(400, "invalid_request"), Error(401, "invalid_client")],
     ),
     case(
         "introspect",
