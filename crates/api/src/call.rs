@@ -263,6 +263,27 @@ impl Call {
         self.caller.tenant().id
     }
 
+    pub(crate) const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Whether the token and its holder are at this moment still what the operation asks for; for answers that go on after
+    /// they were begun. What cannot be found out counts as no: the client comes again.
+    pub(crate) async fn still_holds(&self) -> bool {
+        let Ok(token) = bearer(&self.headers) else { return false };
+        let origin = &self.caller.cause().origin;
+        match self.state.tokens().caller(self.tenant(), Presentation::Bearer(token), origin).await {
+            Ok(Some(caller)) => {
+                caller.allows(self.operation.scope) && self.operation.asks.at_the_door(&caller).is_ok()
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a caller could not be looked up again");
+                false
+            }
+        }
+    }
+
     pub(crate) fn query(&self) -> &Params {
         &self.query
     }

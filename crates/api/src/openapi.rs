@@ -156,13 +156,18 @@ fn success(operation: &Operation) -> Value {
         headers.push("Link");
     }
     let mut answer = json!({"description": operation.told, "headers": header_references(&headers)});
-    if let (Content::Stream(kinds), Some(object)) = (operation.content, answer.as_object_mut()) {
-        let content: Map<String, Value> =
-            kinds.iter().map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}}))).collect();
-        object.insert("content".to_owned(), Value::Object(content));
+    let mut content = Map::new();
+    if let Some(schema) = schema {
+        content.insert("application/json".to_owned(), json!({"schema": schema}));
     }
-    if let (Some(schema), Some(object)) = (schema, answer.as_object_mut()) {
-        object.insert("content".to_owned(), json!({"application/json": {"schema": schema}}));
+    if let Some(media) = operation.media {
+        content.insert(media.to_owned(), json!({"schema": {"type": "string"}}));
+    }
+    if let Content::Stream(kinds) = operation.content {
+        content.extend(kinds.iter().map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}}))));
+    }
+    if let (false, Some(object)) = (content.is_empty(), answer.as_object_mut()) {
+        object.insert("content".to_owned(), Value::Object(content));
     }
     answer
 }
@@ -181,6 +186,7 @@ fn page(entry: &Value) -> Value {
         "properties": {
             "items": {"type": "array", "items": entry},
             "next": {"type": "string", "description": "Where the next page begins; absent on the last one."},
+            "previous": {"type": "string", "description": "Where the page before begins, in lists that can be read both ways."},
             "total": {"type": "integer", "minimum": 0, "description": "How many entries all pages have, where it was asked for."},
         },
     })

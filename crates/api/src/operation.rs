@@ -83,6 +83,8 @@ pub(crate) struct Operation {
     pub(crate) status: StatusCode,
     pub(crate) content: Content,
     pub(crate) told: &'static str,
+    /// A media type besides JSON, for those who ask for it.
+    pub(crate) media: Option<&'static str>,
     /// It makes something, and takes an `Idempotency-Key`.
     pub(crate) creates: bool,
     /// What it answers has a version, which `If-None-Match` and `If-Match` name.
@@ -108,6 +110,7 @@ impl Operation {
             status: StatusCode::NO_CONTENT,
             content: Content::Nothing,
             told: "It is done.",
+            media: None,
             creates: false,
             versioned: false,
             conflicts: false,
@@ -179,6 +182,12 @@ impl Operation {
     /// Answers 200 with a page of documents.
     pub(crate) fn pages<T: ToSchema>(mut self, told: &'static str) -> Self {
         (self.status, self.content, self.told) = (StatusCode::OK, Content::Page(SchemaOf::new::<T>()), told);
+        self
+    }
+
+    /// Answers, to those who ask for it, in this media type as well.
+    pub(crate) const fn also(mut self, media: &'static str) -> Self {
+        self.media = Some(media);
         self
     }
 

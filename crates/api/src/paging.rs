@@ -37,6 +37,8 @@ struct Page<'a, T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
 }
 
@@ -97,12 +99,25 @@ impl Paging {
         next: Option<&str>,
         total: Option<u64>,
     ) -> Result<Reply, Refused> {
-        let link = next.map(|next| {
+        Ok(Reply::ok(&Page { items, next, previous: None, total })?.next(self.link(next)))
+    }
+
+    /// The answer of a list that can be read both ways.
+    pub(crate) fn reply_both_ways<V: Serialize>(
+        &self,
+        items: &[V],
+        next: Option<&str>,
+        previous: Option<&str>,
+    ) -> Result<Reply, Refused> {
+        Ok(Reply::ok(&Page { items, next, previous, total: None })?.next(self.link(next)))
+    }
+
+    fn link(&self, next: Option<&str>) -> Option<String> {
+        next.map(|next| {
             let mut query = url::form_urlencoded::Serializer::new(self.rest.clone());
             query.append_pair("after", next);
             format!("{}?{}", self.path, query.finish())
-        });
-        Ok(Reply::ok(&Page { items, next, total })?.next(link))
+        })
     }
 }
 

@@ -108,7 +108,7 @@ impl Refused {
         self
     }
 
-    fn retry(mut self, after: Duration) -> Self {
+    pub(crate) fn retry(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
     }
@@ -285,6 +285,23 @@ impl From<keyreeve_transfer::Error> for Refused {
             | Error::Store(_)
             | Error::Io { .. }
             | Error::Internal(_)) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<keyreeve_events::Error> for Refused {
+    fn from(error: keyreeve_events::Error) -> Self {
+        use keyreeve_events::Error;
+        if let Some(after) = error.retry_after() {
+            return Self::of(BUSY).retry(after);
+        }
+        match error {
+            Error::NotFound(what) => Self::not_found(what),
+            Error::VersionConflict => Self::of(CHANGED),
+            Error::Invalid { field, problem } => Self::unacceptable(field, &problem),
+            error @ Error::TooMany { .. } => Self::of(UNACCEPTABLE).detail(error.to_string()),
+            Error::Identity(error) => error.into(),
+            error @ (Error::Corrupt(_) | Error::Store(_)) => Self::failed(&error),
         }
     }
 }

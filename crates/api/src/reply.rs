@@ -24,6 +24,7 @@ pub(crate) struct Reply {
     location: Option<String>,
     next: Option<String>,
     replayed: bool,
+    /// A body that is made while it is read, and its media type.
     stream: Option<(Body, HeaderValue)>,
 }
 
@@ -58,6 +59,11 @@ impl Reply {
         Self { stream, ..Self::bare(StatusCode::OK) }
     }
 
+    /// 200 with a body that goes on for as long as it likes.
+    pub(crate) fn flow(kind: &'static str, body: Body) -> Self {
+        Self { stream: Some((body, HeaderValue::from_static(kind))), ..Self::bare(StatusCode::OK) }
+    }
+
     /// 204.
     pub(crate) const fn done() -> Self {
         Self::bare(StatusCode::NO_CONTENT)
@@ -85,10 +91,7 @@ impl Reply {
     /// section 13.1.2).
     pub(crate) fn answer(self, method: &Method, asked: &HeaderMap, root: impl Fn() -> String) -> Response {
         if let Some((body, kind)) = self.stream {
-            let mut response = Response::new(body);
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            response.extensions_mut().insert(LongAnswer);
-            return response;
+            return streamed(kind, body);
         }
         let etag = self.version.map(|version| format!("\"{version}\""));
         let known = *method == Method::GET && etag.as_deref().is_some_and(|etag| names(asked, etag));
@@ -113,6 +116,16 @@ impl Reply {
         }
         response
     }
+}
+
+fn streamed(kind: HeaderValue, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().reserve(4 + ADDED_HEADERS);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    // A proxy that collects the answer before it passes it on would keep events back.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response.extensions_mut().insert(LongAnswer);
+    response
 }
 
 /// Whether `If-None-Match` names this tag, compared weakly, or any.

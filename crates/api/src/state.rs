@@ -3,6 +3,7 @@
 use crate::limit::Limiter;
 use crate::refused::Refused;
 use keyreeve_base::World;
+use keyreeve_events::Events;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Identity, Tenant};
 use keyreeve_store::Store;
@@ -18,16 +19,27 @@ struct Inner {
     store: Store,
     tokens: Tokens,
     transfer: Transfer,
+    events: Events,
     limiter: Limiter,
 }
 
 impl ApiState {
     /// The door to these rooms. Each caller is answered `requests_per_minute` times a minute; 0 stands for any number.
     #[must_use]
-    pub fn new(store: Store, tokens: Tokens, world: World, requests_per_minute: u32) -> Self {
+    pub fn new(
+        store: Store,
+        (tokens, events): (Tokens, Events),
+        world: World,
+        requests_per_minute: u32,
+    ) -> Self {
         let transfer = Transfer::new(store.clone(), world.clone(), tokens.identity().clone(), tokens.clone());
         let limiter = Limiter::new(world, requests_per_minute);
-        Self(Arc::new(Inner { store, tokens, transfer, limiter }))
+        Self(Arc::new(Inner { store, tokens, transfer, events, limiter }))
+    }
+
+    /// Webhooks and streams of the audit log.
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

@@ -8,21 +8,24 @@ use crate::problem::Problem;
 use crate::security_headers::SecurityHeaders;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use futures_util::FutureExt as _;
 use futures_util::future::CatchUnwind;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::Limited;
 use keyreeve_base::World;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tracing::Span;
+use tracing::field::Empty;
 use url::Url;
 
 /// The name of the header that carries the request identifier in every answer.
@@ -34,9 +37,24 @@ pub const ADDED_HEADERS: usize = 6;
 
 /// Which paths take a body that is read as it comes, and how long that may be.
 type Streams = (fn(&str) -> bool, u64);
+/// The target of the span of a request.
+const REQUEST: &str = "keyreeve::request";
+
+/// The target of the line that is logged for each request; a filter can leave it out.
+const ACCESS: &str = "keyreeve::access";
+
+/// Who else wants to know of the span of a request: whatever carries traces out of the process.
+pub trait Traces: Send + Sync + 'static {
+    /// A request begins. `headers` are those of the request if they come from a proxy that is trusted, so that they may say
+    /// which trace the request belongs to (W3C Trace Context); a stranger's may not.
+    fn begin(&self, span: &Span, headers: Option<&HeaderMap>);
+}
+
+/// The route that a request met; put into its answer for the line that is logged.
+#[derive(Clone)]
+pub(crate) struct Met(pub(crate) Arc<str>);
 
 /// The outermost layer of a router.
-#[derive(Debug)]
 pub struct Front {
     ids: RequestIds,
     proxies: Arc<TrustedProxies>,
@@ -45,6 +63,13 @@ pub struct Front {
     /// Which paths take a body of any length, and how long that is.
     streams: Option<Streams>,
     request_time: Duration,
+    traces: Option<Arc<dyn Traces>>,
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").field("proxies", &self.proxies).finish_non_exhaustive()
+    }
 }
 
 impl Front {
@@ -58,7 +83,37 @@ impl Front {
             body_bytes: MAX_BODY_BYTES,
             streams: None,
             request_time: REQUEST_TIME,
+            traces: None,
         }
+    }
+
+    /// With somebody who carries traces out of the process.
+    #[must_use]
+    pub fn traced(mut self, traces: Option<Arc<dyn Traces>>) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// The span of a request, within which everything is logged. At the level of errors, so that no filter which lets lines
+    /// through takes the request identifier from them.
+    fn span(&self, id: RequestId, request: &Request) -> Span {
+        let span = tracing::error_span!(
+            target: REQUEST,
+            "request",
+            request_id = id.as_str(),
+            method = request.method().as_str(),
+            otel.kind = self.traces.as_ref().map(|_| "server"),
+            otel.status_code = Empty,
+            http.request.method = Empty,
+            http.route = Empty,
+            http.response.status_code = Empty,
+        );
+        if let Some(traces) = self.traces.as_ref().filter(|_| !span.is_disabled()) {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            let trusted = peer.is_some_and(|peer| self.proxies.trusts(peer.0.ip().to_canonical()));
+            traces.begin(&span, trusted.then(|| request.headers()));
+        }
+        span
     }
 
     /// With another limit for request bodies than [`MAX_BODY_BYTES`].
@@ -126,9 +181,13 @@ impl tower::Service<Request> for Fronted {
     fn call(&mut self, mut request: Request) -> Answering {
         let front = &self.front;
         let id = front.ids.next();
+        let span = front.span(id, &request);
+        let heard = (!span.is_disabled()).then(|| Heard { span, since: Instant::now() });
         let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
         request.extensions_mut().insert(context);
         let about = About { id, method: request.method().clone(), uri: request.uri().clone() };
+        // What runs before the first await runs within the span as well.
+        let entered = heard.as_ref().map(|heard| heard.span.enter());
         let running = match front.limit_body(request.body_mut(), about.uri.path()) {
             // What a handler leaves behind when it panics is what it leaves behind when its client goes away: the
             // transaction it was in is rolled back when dropped.
@@ -140,7 +199,9 @@ impl tower::Service<Request> for Fronted {
             },
             Err(problem) => Running::Refused { problem },
         };
-        Answering { running, headers: front.headers, about }
+        drop(entered);
+        let traced = front.traces.is_some();
+        Answering { running, headers: front.headers, about, heard, traced }
     }
 }
 
@@ -150,6 +211,32 @@ struct About {
     id: RequestId,
     method: Method,
     uri: Uri,
+}
+
+/// A request that somebody wants to hear of.
+#[derive(Debug)]
+struct Heard {
+    span: Span,
+    // A latency is no moment in time: it is read from the monotonic clock.
+    since: Instant,
+}
+
+impl Heard {
+    /// Logs the line of the request, and completes its span.
+    fn answered(&self, method: &Method, answer: &mut Response, traced: bool) {
+        let met = answer.extensions_mut().remove::<Met>();
+        let route = met.as_ref().map_or("-", |met| &met.0);
+        let status = answer.status().as_u16();
+        let us = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.span.in_scope(|| tracing::info!(target: ACCESS, route, status, us, "answered"));
+        if traced {
+            self.span.record("http.request.method", method.as_str()).record("http.route", route);
+            self.span.record("http.response.status_code", status);
+            if answer.status().is_server_error() {
+                self.span.record("otel.status_code", "ERROR");
+            }
+        }
+    }
 }
 
 pin_project! {
@@ -168,6 +255,8 @@ pin_project! {
         running: Running,
         headers: SecurityHeaders,
         about: About,
+        heard: Option<Heard>,
+        traced: bool,
     }
 }
 
@@ -176,6 +265,7 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let entered = this.heard.as_ref().map(|heard| heard.span.enter());
         let mut answer = match this.running.project() {
             RunningProjection::Handler { handler } => match ready!(handler.poll(cx)) {
                 Some(Ok(Ok(answer))) => answer,
@@ -184,6 +274,10 @@ impl Future for Answering {
             },
             RunningProjection::Refused { problem } => problem.clone().into_response(),
         };
+        drop(entered);
+        if let Some(heard) = this.heard {
+            heard.answered(&this.about.method, &mut answer, *this.traced);
+        }
         // Grown once, not at each step, for what is added here.
         answer.headers_mut().reserve(ADDED_HEADERS);
         this.headers.apply(answer.headers_mut());

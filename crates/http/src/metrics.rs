@@ -6,27 +6,12 @@
 
 use crate::route::RouteSpec;
 use http::StatusCode;
-use metrics::{Counter, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
+use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder};
 use std::time::Duration;
 
 const REQUESTS: &str = "keyreeve_http_requests_total";
 const SECONDS: &str = "keyreeve_http_request_seconds";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// Tells the recorder what the metrics of this module mean.
-pub fn describe(recorder: &dyn Recorder) {
-    let text = SharedString::const_str;
-    recorder.describe_counter(
-        KeyName::from_const_str(REQUESTS),
-        Some(Unit::Count),
-        text("Requests answered, by route, method and class of status"),
-    );
-    recorder.describe_histogram(
-        KeyName::from_const_str(SECONDS),
-        Some(Unit::Seconds),
-        text("Time from the head of a request to the head of its answer, by route"),
-    );
-}
 
 /// The handles of one route and method.
 #[derive(Debug)]

@@ -63,7 +63,7 @@ impl TrustedProxies {
         Ok(Self { networks, header })
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }
 

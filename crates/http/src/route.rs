@@ -4,6 +4,7 @@
 //! HEAD is answered wherever GET is; another method on a known path is 405 with `Allow`; an unknown path is 404.
 
 use crate::cors::Cors;
+use crate::front::Met;
 use crate::metrics::RouteMeter;
 use crate::problem::Problem;
 use axum::Router;
@@ -57,8 +58,10 @@ pub struct RouteSpec {
 }
 
 /// What surrounds a handler; filled in after the handler has lost its type.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Hooks {
+    /// The path without the tenant's prefix, for logs.
+    path: Arc<str>,
     meter: OnceLock<RouteMeter>,
     cors: OnceLock<Cors>,
     /// For the OPTIONS route of a path with CORS: the methods of the path.
@@ -128,7 +131,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         H: Handler<T, S>,
         T: 'static,
     {
-        let hooks = Arc::new(Hooks { preflight, ..Hooks::default() });
+        let path = Arc::from(&*spec.path);
+        let hooks = Arc::new(Hooks { path, meter: OnceLock::new(), cors: OnceLock::new(), preflight });
         let handler = on(filter, Hooked { handler, hooks: Arc::clone(&hooks) });
         self.specs.push(spec);
         self.entries.push(Entry { handler, hooks });
@@ -272,6 +276,11 @@ impl<F: Future<Output = Response>> Future for HookedFuture<F> {
                 cors.apply_preflight(methods, response.headers_mut());
             }
             response.headers_mut().insert(header::ALLOW, methods.clone());
+        }
+        // Within the span of the request, if somebody wants to hear of it (see `crate::front`). Asking by `enabled!` would
+        // leave the layers of a subscriber with its answer for the next span.
+        if !tracing::Span::current().is_none() {
+            response.extensions_mut().insert(Met(Arc::clone(&this.hooks.path)));
         }
         if let (Some(meter), Some(start)) = (this.hooks.meter.get(), *this.start) {
             meter.record(response.status(), start.elapsed());

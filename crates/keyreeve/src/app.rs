@@ -2,6 +2,7 @@
 
 use crate::config::{Config, PublicUrl};
 use crate::jobs::Jobs;
+use crate::traces::Continued;
 use crate::{Error, data_dir, doors, mailing, master_key, ops};
 use keyreeve_base::World;
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
@@ -187,7 +188,8 @@ impl App {
     #[must_use]
     pub fn router(&self) -> Fronted {
         let front = Front::new(&self.world, self.public_url.url(), self.0.proxies.clone())
-            .streams(keyreeve_api::streams, keyreeve_api::MAX_IMPORT_BYTES);
+            .streams(keyreeve_api::streams, keyreeve_api::MAX_IMPORT_BYTES)
+            .traced(Continued::of(&self.config));
         front.wrap(self.routes().into_router())
     }
 

@@ -26,8 +26,8 @@ pub fn routes(app: &App) -> Routes {
     // The standards' door has no pages of its own; the door for people lends it theirs.
     let oidc = OidcState::new(app.tokens.clone(), app.world.clone(), CookieNames::of(url), Arc::new(Pages));
     let web = WebState::new(app.tokens.clone(), app.world.clone(), url.clone());
-    let api =
-        ApiState::new(app.store.clone(), app.tokens.clone(), app.world.clone(), app.config.api_rate_limit);
+    let rooms = (app.tokens.clone(), app.events.clone());
+    let api = ApiState::new(app.store.clone(), rooms, app.world.clone(), app.config.api_rate_limit);
     let scim = ScimState::new(app.tokens.clone());
     let doors = keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web));
     doors.merge(keyreeve_api::routes(api)).merge(keyreeve_scim::routes(scim))

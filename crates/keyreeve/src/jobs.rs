@@ -8,9 +8,10 @@ use keyreeve_identity::SendOutcome;
 use keyreeve_mail::SendError;
 use keyreeve_store::{Engine, Tx};
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -31,15 +32,6 @@ enum Round {
 }
 
 type RoundResult = Result<Round, Box<dyn std::error::Error + Send + Sync>>;
-
-/// Tells the recorder what the metrics of this module mean.
-pub fn describe() {
-    metrics::describe_counter!(
-        "keyreeve_job_failures_total",
-        "Rounds of background jobs that failed, by job"
-    );
-    metrics::describe_counter!("keyreeve_pruned_rows_total", "Expired rows that were forgotten, by kind");
-}
 
 /// The running jobs of one server.
 #[derive(Debug)]
@@ -66,7 +58,7 @@ impl Jobs {
             jobs.spawn(app, "mail", Duration::from_secs(1), send_mail);
         }
         if let Some(recorder) = app.metrics().cloned() {
-            jobs.spawn(app, "metrics", Duration::from_secs(5), move |_| upkeep(recorder.clone()));
+            jobs.spawn(app, "metrics", Duration::from_secs(5), move |app| upkeep(app, recorder.clone()));
         }
         jobs
     }
@@ -84,7 +76,9 @@ impl Jobs {
         self.running.spawn(async move {
             let mut failures = 0_u32;
             loop {
-                let ended = round(app.clone()).await;
+                let began = Instant::now();
+                let ended = round(app.clone()).instrument(tracing::debug_span!("job", job = name)).await;
+                metrics::histogram!("keyreeve_job_seconds", "job" => name).record(began.elapsed());
                 let pause = pause(every, ended.as_ref().ok().copied(), &mut failures);
                 if let Err(error) = ended {
                     metrics::counter!("keyreeve_job_failures_total", "job" => name).increment(1);
@@ -229,8 +223,13 @@ async fn send_mail(app: App) -> RoundResult {
     Ok(round)
 }
 
-async fn upkeep(recorder: PrometheusHandle) -> RoundResult {
+async fn upkeep(app: App, recorder: PrometheusHandle) -> RoundResult {
     recorder.run_upkeep();
+    if app.mailer.is_some() {
+        let waiting = app.identity.recovery().outbox().waiting().await?;
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        metrics::gauge!("keyreeve_mail_queue_length").set(waiting as f64);
+    }
     Ok(Round::Done)
 }
 

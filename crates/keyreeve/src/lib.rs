@@ -18,10 +18,13 @@ pub mod doors;
 mod error;
 pub mod first_start;
 pub mod jobs;
+
 mod mailing;
 pub mod master_key;
+pub mod meters;
 pub mod ops;
 pub mod process;
+pub mod traces;
 
 pub use app::{App, Inner, Purpose, location, migrations};
 pub use error::{Error, chain};

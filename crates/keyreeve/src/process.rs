@@ -38,13 +38,6 @@ impl Usage {
     }
 }
 
-/// Tells the recorder what the metrics of this module mean.
-pub fn describe() {
-    metrics::describe_gauge!("process_resident_memory_bytes", "Memory of this process in RAM, in bytes");
-    metrics::describe_gauge!("process_cpu_seconds_total", "Processor time of this process, in seconds");
-    metrics::describe_gauge!("process_open_fds", "Open file descriptors of this process");
-}
-
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)

@@ -9,6 +9,7 @@
 
 use crate::{Change, Store};
 use keyreeve_base::TenantId;
+use metrics::{Counter, counter};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Cache<K, V> {
     /// Raised when everything must go.
     epoch: AtomicU64,
     slots: Box<[AtomicU64]>,
+    hits: Counter,
+    misses: Counter,
     entries: quick_cache::sync::Cache<(TenantId, K), Held<V>>,
 }
 
@@ -56,6 +59,8 @@ where
             hasher: RandomState::new(),
             epoch: AtomicU64::new(0),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            hits: counter!("keyreeve_cache_hits_total", "cache" => topic),
+            misses: counter!("keyreeve_cache_misses_total", "cache" => topic),
             entries: quick_cache::sync::Cache::new(capacity),
         });
         // Weak, or the store's callback would keep the cache, and the cache the store, alive for ever.
@@ -113,6 +118,13 @@ where
     /// The value of `key` if memory holds a current one.
     #[must_use]
     pub fn peek(&self, tenant: TenantId, key: &K) -> Option<V> {
+        let found = self.current(tenant, key);
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.increment(1);
+        found
+    }
+
+    fn current(&self, tenant: TenantId, key: &K) -> Option<V> {
         if !self.store.fresh(STALENESS) {
             return None;
         }

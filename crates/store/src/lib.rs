@@ -84,6 +84,7 @@ use meter::Meter;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument as _;
 use tx::Mode;
 
 /// A database of either engine. Cheap to clone; the last clone closes it.
@@ -95,6 +96,7 @@ pub struct Store {
 struct Inner {
     backend: Backend,
     feed: Arc<Feed>,
+    meter: Arc<Meter>,
 }
 
 enum Backend {
@@ -108,6 +110,20 @@ pub(crate) struct Ground {
     world: World,
     feed: Arc<Feed>,
     meter: Arc<Meter>,
+}
+
+/// The span of one transaction in a trace. It bears the place in the room that asked for it, which names the use case; the
+/// statements and their parameters it does not.
+macro_rules! span {
+    ($name:literal) => {{
+        let caller = std::panic::Location::caller();
+        tracing::debug_span!(
+            $name,
+            otel.kind = "client",
+            code.file.path = caller.file(),
+            code.line.number = caller.line()
+        )
+    }};
 }
 
 /// The store's own statements for this engine, for the test that prepares every statement of the server.
@@ -146,7 +162,9 @@ impl Store {
                 Backend::Postgres(postgres::Postgres::open(url, &options, &ground).await?)
             }
         };
-        let store = Self { inner: Arc::new(Inner { backend, feed: ground.feed.clone() }) };
+        let store = Self {
+            inner: Arc::new(Inner { backend, feed: ground.feed.clone(), meter: ground.meter.clone() }),
+        };
         if exclusive {
             migrate::run(&store, &ground.world, migrations).await?;
         } else {
@@ -172,18 +190,24 @@ impl Store {
     ///
     /// # Errors
     /// Those of `f`, and those of the engine as `E`.
+    #[track_caller]
     pub fn read<T, E, F>(&self, f: F) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
     where
         F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let span = span!("store.read");
         async move {
-            match &self.inner.backend {
+            let began = self.inner.meter.read_begins();
+            let answer = match &self.inner.backend {
                 Backend::Sqlite(sqlite) => sqlite.read(&f),
                 Backend::Postgres(postgres) => postgres.run(Mode::Read, f).await,
-            }
+            };
+            self.inner.meter.read_ends(began);
+            answer
         }
+        .instrument(span)
     }
 
     /// Runs a write transaction: committed, and on disk, if `f` answers `Ok`; undone if it answers `Err`. May run `f`
@@ -191,36 +215,42 @@ impl Store {
     ///
     /// # Errors
     /// Those of `f`, and those of the engine as `E`; see [`Error::Ambiguous`].
+    #[track_caller]
     pub fn write<T, E, F>(&self, f: F) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
     where
         F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let span = span!("store.write");
         async move {
             match &self.inner.backend {
                 Backend::Sqlite(sqlite) => sqlite.write(f).await,
                 Backend::Postgres(postgres) => postgres.run(Mode::Write, f).await,
             }
         }
+        .instrument(span)
     }
 
     /// Runs long reads, off the threads that answer requests, on one consistent snapshot.
     ///
     /// # Errors
     /// Those of `f`, and those of the engine as `E`.
+    #[track_caller]
     pub fn scan<T, E, F>(&self, f: F) -> impl Future<Output = Result<T, E>> + Send + use<'_, T, E, F>
     where
         F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let span = span!("store.scan");
         async move {
             match &self.inner.backend {
                 Backend::Sqlite(sqlite) => sqlite.scan(f).await,
                 Backend::Postgres(postgres) => postgres.run(Mode::Scan, f).await,
             }
         }
+        .instrument(span)
     }
 
     /// Whether the database answers; for readiness checks.

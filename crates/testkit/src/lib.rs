@@ -28,6 +28,7 @@
 )]
 
 mod clock;
+mod collector;
 mod database;
 pub mod mail;
 pub mod postgres;
@@ -35,6 +36,7 @@ mod process;
 mod store;
 
 pub use clock::{START, TestClock, test_world};
+pub use collector::{Collector, Posted};
 pub use database::Database;
 pub use keyreeve_store::Engine;
 pub use mail::{Mail, MailServer, Manner};

@@ -1,6 +1,8 @@
 //! The native API: what its operations do, over HTTP.
 
+mod audit;
 mod delegated;
 mod policy;
 mod transfers;
 mod users;
+mod webhooks;

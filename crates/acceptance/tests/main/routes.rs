@@ -19,7 +19,7 @@ fn path_of(spec: &RouteSpec, tenant: &str, file: &str) -> String {
     let path =
         spec.path.replace("{tenant}", tenant).replace("{file}", file).replace("{*rest}", "nothing/here");
     let path = path.replace("{kind}", "user").replace("{name}", "ada").replace("{client_id}", "portal");
-    let path = ["{id}", "{member}", "{secret}", "{role}", "{user}", "{session}"]
+    let path = ["{id}", "{member}", "{secret}", "{role}", "{user}", "{session}", "{delivery}"]
         .iter()
         .fold(path, |path, name| path.replace(name, "0190f0f0-0000-7000-8000-000000000001"));
     assert!(!path.contains('{'), "the walk knows no value for a parameter of {path}");

@@ -10,7 +10,7 @@ use keyreeve_acceptance::{Page, VERIFIER, challenge_of};
 use keyreeve_base::{Clock as _, SystemClock};
 use keyreeve_crypto::jws::{Header, sign_compact};
 use keyreeve_crypto::sign::{Algorithm, SigningKey};
-use keyreeve_testkit::{Engine, on_both_engines};
+use keyreeve_testkit::{Collector, Engine, on_both_engines};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -125,6 +125,9 @@ on_both_engines! {
         let mut search = Search::default();
         let mut program = Program::new(engine).await;
         program.set("KEYREEVE_LOG", "trace");
+        let collector = Collector::start();
+        program.set("KEYREEVE_OTLP_ENDPOINT", &collector.url());
+        program.set("KEYREEVE_TRACE_SAMPLE_PERCENT", "100");
         for field in [&program.made["admin"]["password"], &program.made["client"]["client_secret"]] {
             search.secret("what init printed", field.as_str().unwrap());
         }
@@ -152,6 +155,7 @@ on_both_engines! {
         ] {
             search.place(format!("what {command:?} prints"), program.run(command, "").to_string());
         }
+        search.place("the traces", traces(&collector).await);
         let log = server.log();
         server.kill();
         assert!(log.contains("\"serving\""), "the log was not seen:\n{log}");
@@ -160,6 +164,37 @@ on_both_engines! {
         stored(&program, engine, &mut search).await;
         search.run();
     }
+}
+
+/// What came to the collector of traces, once all that must be in a trace is there.
+async fn traces(collector: &Collector) -> Vec<u8> {
+    let wanted = [
+        "keyreeve::request",
+        "http.route",
+        "store.read",
+        "store.write",
+        "password.hash",
+        "code.file.path",
+        "crates/identity/",
+    ];
+    for _ in 0..300 {
+        let traces: Vec<u8> = collector.got().into_iter().flat_map(|posted| posted.body).collect();
+        if wanted.iter().all(|text| find(&traces, text.as_bytes()).is_some()) {
+            let heads: Vec<String> =
+                collector.got().into_iter().map(|posted| posted.head.to_lowercase()).collect();
+            assert!(
+                heads
+                    .iter()
+                    .all(|head| head.starts_with("post /v1/traces ")
+                        && head.contains("application/x-protobuf"))
+            );
+            return traces;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let traces: Vec<u8> = collector.got().into_iter().flat_map(|posted| posted.body).collect();
+    let missing: Vec<&&str> = wanted.iter().filter(|text| find(&traces, text.as_bytes()).is_none()).collect();
+    panic!("in {} bytes of traces there is no {missing:?}", traces.len());
 }
 
 /// Everything that the database holds.

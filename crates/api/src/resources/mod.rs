@@ -14,6 +14,7 @@ mod sessions;
 mod tenants;
 mod transfers;
 mod users;
+mod webhooks;
 
 use crate::operation::Table;
 use crate::refused::Refused;
@@ -37,6 +38,7 @@ pub(crate) fn table() -> Table {
         tenants::table(),
         transfers::table(),
         audit::table(),
+        webhooks::table(),
         me::table(),
     ]
     .into_iter()

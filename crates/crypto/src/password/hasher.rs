@@ -7,6 +7,7 @@ use super::{HashError, HashPolicy, MAX_PASSWORD_BYTES, PhcHash, PolicyError, Ver
 use crate::secret::Secret;
 use keyreeve_base::World;
 use std::sync::Arc;
+use tracing::Instrument as _;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
@@ -121,6 +122,7 @@ impl Hasher {
     ) -> Result<T, HashError> {
         let busy = |busy: super::pool::Busy| HashError::Busy { retry_after: busy.retry_after };
         let answer = self.pool.submit(lane, work).map_err(busy)?;
+        let answer = answer.instrument(tracing::debug_span!("password.hash"));
         answer.await.map_err(|_| HashError::Unavailable)?.map_err(busy)
     }
 }

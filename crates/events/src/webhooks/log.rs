@@ -8,6 +8,7 @@ use keyreeve_base::{TenantId, Timestamp, World};
 use keyreeve_crypto::SecretBytes;
 use keyreeve_store::{Row, Tx, params};
 use std::time::{Duration, Instant};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// How long lines are kept.
@@ -154,7 +155,8 @@ impl Events {
         let request = message.request(url, self.0.world.now(), secrets);
         // How long it took is no moment in time, so it is not the injected clock's.
         let start = Instant::now();
-        let answer = self.0.fetcher.send(request).await;
+        let span = tracing::debug_span!("webhook.deliver", otel.kind = "client", message = %message.id);
+        let answer = self.0.fetcher.send(request).instrument(span).await;
         let latency_us = i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX);
         metrics::histogram!("keyreeve_webhook_delivery_seconds").record(start.elapsed());
         let attempt = match answer {

@@ -24,7 +24,7 @@ pub const MAX_WEBHOOKS: usize = 50;
 pub const MAX_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
 
 /// The most of either list in one page.
-const MAX_PAGE: u16 = 200;
+const MAX_PAGE: u16 = 1_000;
 
 /// The subscriptions of every tenant. Who may touch them is asked before: whoever administers the tenant.
 #[derive(Clone, Copy)]
@@ -49,6 +49,7 @@ impl Webhooks<'_> {
         let sealed = self.seal(tenant, id, &bytes).await?;
         let (events, cause) = (self.0.clone(), cause.clone());
         let create = async move |tx: &mut Tx<'_>| {
+            cause.claim(tx, &events.0.world, ("webhook", id.uuid())).await?;
             let count: i64 = tx.scalar(&schema::COUNT, &params![tenant]).await?;
             if usize::try_from(count).is_ok_and(|count| count >= MAX_WEBHOOKS) {
                 return Err(Error::TooMany { what: "webhooks", limit: MAX_WEBHOOKS });
@@ -87,7 +88,7 @@ impl Webhooks<'_> {
         self.0.0.store.read(async move |tx: &mut Tx<'_>| read(tx, tenant, id).await).await
     }
 
-    /// The subscriptions that follow `after`, at most `limit` (and 200).
+    /// The subscriptions that follow `after`, at most `limit` (and 1000).
     ///
     /// # Errors
     /// Those of the store.
@@ -246,7 +247,7 @@ impl Webhooks<'_> {
         self.0.0.store.write(resume).await
     }
 
-    /// The log of deliveries, newest first, those older than `before`, at most `limit` (and 200).
+    /// The log of deliveries, newest first, those older than `before`, at most `limit` (and 1000).
     ///
     /// # Errors
     /// [`Error::NotFound`] for the subscription; those of the store.

@@ -4,7 +4,6 @@ use crate::support::{ask, request, text};
 use axum::extract::State;
 use http::{Method, StatusCode};
 use keyreeve_http::cors::Cors;
-use keyreeve_http::metrics::describe;
 use keyreeve_http::route::{Guard, Routes, TenantName};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use url::Url;
@@ -151,7 +150,6 @@ async fn ac_60_pages_of_listed_origins_read_answers_and_others_do_not() {
 #[tokio::test]
 async fn requests_are_counted_by_route_method_and_class_and_timed() {
     let recorder = PrometheusBuilder::new().build_recorder();
-    describe(&recorder);
     let router = table().tenanted().measured(&recorder).into_router();
     for (method, path) in [
         ("GET", "/userinfo"),

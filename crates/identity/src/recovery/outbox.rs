@@ -153,6 +153,15 @@ impl Recovery<'_> {
 }
 
 impl Outbox<'_> {
+    /// How many messages wait to be sent, now or later.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn waiting(self) -> Result<u64, Error> {
+        let count = async move |tx: &mut Tx<'_>| Ok(tx.scalar(&schema::WAITING_MAIL, &[]).await?);
+        self.0.store().read(count).await
+    }
+
     /// Takes up to `limit` messages that are to be sent now. Each must be sent within two minutes and then be
     /// [settled](Outbox::settle).
     ///

@@ -95,6 +95,8 @@ statements! {
     /// A message was not taken this time.
     pub(crate) PUT_OFF_MAIL = "UPDATE outgoing_mail SET next_at = $3, problem = $4 \
         WHERE id = $1 AND attempts = $2 AND state = 'queued'";
+    /// How much waits to be sent.
+    pub(crate) WAITING_MAIL = "SELECT COUNT(*) FROM outgoing_mail WHERE state = 'queued'";
     /// A user's mail, newest first.
     pub(crate) MAIL_OF = "SELECT id, kind, state, queued_at, next_at, attempts, problem, done_at FROM outgoing_mail \
         WHERE tenant_id = $1 AND user_id = $2 ORDER BY id DESC LIMIT $3";

@@ -24,6 +24,7 @@ mod transfer;
 pub mod view;
 
 use crate::config::{Config, Inputs};
+use crate::traces::Exporter;
 use crate::{App, Error, Purpose};
 use args::{Cli, Command, ConfigCommand};
 use clap::Parser as _;
@@ -122,14 +123,19 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
             // At a terminal the first words should be where to sign in, not what happened inside.
             let at_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
             let quiet = at_terminal && config.source("log") == crate::config::Source::Default;
-            logs::install(&config, if quiet { "warn" } else { &config.log })?;
-            serve::run(config, cli.global.json).map(|()| None)
+            let traces = Exporter::of(&config).map_err(Failure::usage)?;
+            logs::install(&config, if quiet { "warn" } else { &config.log }, traces.as_ref())?;
+            let served = serve::run(config, cli.global.json);
+            if let Some(traces) = traces {
+                traces.finish();
+            }
+            served.map(|()| None)
         }
         command => {
             // A command speaks by its output; its log is for what went wrong.
             let filter =
                 if config.source("log") == crate::config::Source::Default { "error" } else { &config.log };
-            logs::install(&config, filter)?;
+            logs::install(&config, filter, None)?;
             block_on(command_in(config, command, arguments)).map(Some)
         }
     }

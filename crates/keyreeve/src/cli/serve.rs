@@ -5,7 +5,7 @@ use super::{LOCK_PATIENCE, system_world};
 use crate::config::Config;
 use crate::first_start::FirstStart;
 use crate::{App, Error, Purpose, doors};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use tokio::net::TcpListener;
 /// The upper bounds of the latency histograms, in seconds.
 const BUCKETS_S: [f64; 14] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The upper bounds of the number of transactions in one commit.
+const BUCKETS_TRANSACTIONS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 pub(super) fn run(config: Config, json: bool) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -79,13 +82,15 @@ async fn open(config: Config, metrics: Option<PrometheusHandle>) -> Result<App, 
 
 /// The process's recorder of metrics; absent where something else installed one before.
 fn recorder() -> Option<PrometheusHandle> {
-    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS_S).ok()?;
+    let transactions = Matcher::Full("keyreeve_store_commit_transactions".to_owned());
+    let builder = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS_S)
+        .and_then(|builder| builder.set_buckets_for_metric(transactions, &BUCKETS_TRANSACTIONS))
+        .ok()?;
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;
-    metrics::with_recorder(|recorder| keyreeve_http::metrics::describe(recorder));
-    crate::process::describe();
-    crate::jobs::describe();
+    crate::meters::describe();
     Some(handle)
 }
 

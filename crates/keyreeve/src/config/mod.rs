@@ -199,6 +199,10 @@ pub struct Config {
     pub forwarded_by: ForwardedBy,
     /// The address on which metrics are served alone.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where traces go: the base URL of an OTLP collector; absent: none are made.
+    pub otlp_endpoint: Option<String>,
+    /// How many of a hundred traces are kept.
+    pub trace_sample_percent: u32,
     /// Which log lines are written.
     pub log: String,
     /// How they are written.
@@ -239,6 +243,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             forwarded_by: ForwardedBy::XForwardedFor,
             metrics_listen: None,
+            otlp_endpoint: None,
+            trace_sample_percent: 10,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             hashing: Hashing { memory_kib: 19_456, iterations: 2, parallelism: 1, workers: None },

@@ -108,6 +108,21 @@ fn webhook_secret(given: &Given) -> Result<Secret, String> {
     Ok(Secret::from(text))
 }
 
+fn otlp_endpoint(given: &Given) -> Result<String, String> {
+    let text = text(given)?;
+    let good = url::Url::parse(&text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.query().is_none()
+    });
+    if good {
+        Ok(text)
+    } else {
+        Err(format!("{text:?} is not a collector's address; write http://127.0.0.1:4318"))
+    }
+}
+
 fn networks(given: &Given) -> Result<Vec<ipnet::IpNet>, String> {
     let parse = |item: &String| {
         let single = item.parse::<IpAddr>().map(ipnet::IpNet::from).ok();
@@ -225,6 +240,10 @@ settings! {
         |c, given| c.api_rate_limit = integer(given, 0..=10_000_000)?, |c| Some(c.api_rate_limit.to_string());
     "metrics_listen", "ADDRESS:PORT that serves /metrics alone; unset: on `listen`, for loopback development only",
         |c, given| c.metrics_listen = Some(address(given)?), |c| c.metrics_listen.map(|a| a.to_string());
+    "otlp_endpoint", "http(s)://HOST:PORT of an OpenTelemetry collector (OTLP over HTTP) that traces go to; unset: no traces",
+        |c, given| c.otlp_endpoint = Some(otlp_endpoint(given)?), |c| c.otlp_endpoint.clone();
+    "trace_sample_percent", "how many of a hundred traces are kept, 0 to 100",
+        |c, given| c.trace_sample_percent = integer(given, 0..=100)?, |c| Some(c.trace_sample_percent.to_string());
     "log", "which log lines are written: error, warn, info, debug, trace, also by module; unset: info, on a terminal warn",
         |c, given| c.log = log_filter(given)?, |c| Some(c.log.clone());
     "log_format", "how log lines are written: text or json",

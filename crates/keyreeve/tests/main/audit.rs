@@ -38,7 +38,7 @@ on_both_engines! {
             assert!(actions.contains(&action), "{actions:?}");
         }
         let lock = entries.iter().find(|entry| entry["action"] == "user.lock").unwrap();
-        assert_eq!(lock["actor_kind"], "operator");
+        assert_eq!(lock["actor"]["kind"], "operator");
         assert_eq!(lock["outcome"], "success");
         let after = lock["seq"].as_i64().unwrap() - 1;
         let rest = place.run(&["audit", "list", "--json", "--after", &after.to_string(), "--limit", "1"]).expect(OK);
