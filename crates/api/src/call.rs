@@ -270,9 +270,9 @@ impl Call {
     /// Whether the token and its holder are at this moment still what the operation asks for; for answers that go on after
     /// they were begun. What cannot be found out counts as no: the client comes again.
     pub(crate) async fn still_holds(&self) -> bool {
-        let Ok(token) = bearer(&self.headers) else { return false };
-        let origin = &self.caller.cause().origin;
-        match self.state.tokens().caller(self.tenant(), Presentation::Bearer(token), origin).await {
+        let sent = self.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = sent.and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim());
+        match self.state.tokens().caller_again(&self.caller, token).await {
             Ok(Some(caller)) => {
                 caller.allows(self.operation.scope) && self.operation.asks.at_the_door(&caller).is_ok()
             }

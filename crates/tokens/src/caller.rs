@@ -131,6 +131,30 @@ impl Tokens {
         origin: &Origin,
     ) -> Result<Option<Caller>, Error> {
         let Some(token) = self.verify_presented(tenant, presented).await? else { return Ok(None) };
+        self.caller_with(tenant, token, origin).await.map(Some)
+    }
+
+    /// The same caller at this later moment of one answer. A bound token's key was proved when the answer began, and the
+    /// proof is used up; whether the token is still good is asked anew.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn caller_again(&self, caller: &Caller, token: Option<&str>) -> Result<Option<Caller>, Error> {
+        let Some(text) = token.filter(|_| caller.token.is_some()) else {
+            return Ok(caller.token.is_none().then(|| caller.clone()));
+        };
+        match self.check_own(&caller.tenant, text).await? {
+            Some(token) => self.caller_with(&caller.tenant, token, &caller.cause.origin).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn caller_with(
+        &self,
+        tenant: &Arc<Tenant>,
+        token: AccessToken,
+        origin: &Origin,
+    ) -> Result<Caller, Error> {
         let (actor, subject) = match token.subject() {
             TokenSubject::User(user) => (Actor::User(user.id), Subject::User(user.id)),
             TokenSubject::Client(client) => (Actor::Client(client.id), Subject::Client(client.id)),
@@ -144,7 +168,7 @@ impl Tokens {
             identity.authority_of_bearer(tenant.id, subject).await?
         };
         let cause = Cause::new(actor, origin.clone());
-        Ok(Some(Caller { tenant: Arc::clone(tenant), token: Some(token), authority, cause }))
+        Ok(Caller { tenant: Arc::clone(tenant), token: Some(token), authority, cause })
     }
 
     /// The operator of the machine, as a caller of this tenant. To be asked for only where no request from the network
