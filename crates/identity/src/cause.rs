@@ -102,11 +102,8 @@ impl Cause {
             .await?;
         let Some((sealed, of_kind, id)) = found else { return Err(Error::KeyReused) };
         let known = request.sealer.open(&request.bound(caller), &sealed)?;
-        if of_kind == kind && constant_time_eq(known.expose(), &request.fingerprint) {
-            Err(Error::Repeated { kind, id })
-        } else {
-            Err(Error::KeyReused)
-        }
+        let same = constant_time_eq(known.expose(), &request.fingerprint);
+        if same && of_kind == kind { Err(Error::Repeated { kind, id }) } else { Err(Error::KeyReused) }
     }
 
     fn caller(&self) -> String {
