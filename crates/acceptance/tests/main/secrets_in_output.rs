@@ -147,7 +147,7 @@ on_both_engines! {
             &["user", "sessions", USER, "--json"],
             &["client", "list", "--json"],
             &["client", "show", "portal", "--json"],
-            &["audit", "list", "--limit", "1000", "--json"],
+            &["audit", "list", "--limit", "500", "--json"],
             &["config", "show", "--json"],
             &["tenant", "policy", "default", "--json"],
             &["key", "list", "--json"],

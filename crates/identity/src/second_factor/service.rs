@@ -127,7 +127,7 @@ impl SecondFactors<'_> {
                 }
                 let made = if first == 0 { Some(new_codes(tx, &identity, tenant, id).await?) } else { None };
                 let detail = json!({"device": device});
-                record(tx, &identity, (tenant, id), "user.second_factor.add", detail, &cause).await?;
+                record(tx, &identity, (tenant, id), ("user.second_factor.add", detail), &cause).await?;
                 Ok(Ok(made))
             })
             .await
@@ -164,7 +164,7 @@ impl SecondFactors<'_> {
                     tx.execute(&schema::DROP_RECOVERY_CODES, &params![tenant, id]).await?;
                 }
                 let detail = json!({"device": device});
-                record(tx, &identity, (tenant, id), "user.second_factor.remove", detail, &cause).await?;
+                record(tx, &identity, (tenant, id), ("user.second_factor.remove", detail), &cause).await?;
                 Ok(Ok(()))
             })
             .await
@@ -197,7 +197,7 @@ impl SecondFactors<'_> {
                 }
                 let made = new_codes(tx, &identity, tenant, id).await?;
                 let of = (tenant, id);
-                record(tx, &identity, of, "user.second_factor.codes", serde_json::Value::Null, &cause)
+                record(tx, &identity, of, ("user.second_factor.codes", serde_json::Value::Null), &cause)
                     .await?;
                 Ok(Ok(made))
             })
@@ -216,7 +216,7 @@ impl SecondFactors<'_> {
                 users::hold_user(tx, tenant, id).await?;
                 forget_all(tx, tenant, id).await?;
                 let of = (tenant, id);
-                record(tx, &identity, of, "user.second_factor.reset", serde_json::Value::Null, &cause).await
+                record(tx, &identity, of, ("user.second_factor.reset", serde_json::Value::Null), &cause).await
             })
             .await
     }
@@ -362,8 +362,7 @@ async fn record(
     tx: &mut Tx<'_>,
     identity: &Identity,
     (tenant, user): (TenantId, UserId),
-    action: &'static str,
-    detail: serde_json::Value,
+    (action, detail): (&'static str, serde_json::Value),
     cause: &Cause,
 ) -> Result<(), Error> {
     let event = cause.done(tenant, action, ("user", user.to_string()), detail);

@@ -117,7 +117,6 @@ on_both_engines! {
         let create = ["client", "create", "--name", "Wiki", "--client-id", "wiki", "--redirect-uri", callback, "--json"];
         let made = place.run(&create).expect(OK).json();
         assert_eq!(made["client_id"], "wiki");
-        assert_eq!(made["kind"], "confidential");
         assert_eq!(made["auth_method"], "client_secret_basic");
         assert_eq!(made["redirect_uris"], json!([callback]));
         assert_eq!(made["grant_types"], json!(["authorization_code", "refresh_token"]));

@@ -143,7 +143,7 @@ fn dead(visit: &Visit, kind: LinkKind) -> Result<Response, Stop> {
 }
 
 /// What the token in the cookie is bound to, beside the tenant.
-fn bound_to<'a>(visit: &'a Visit, kind: LinkKind) -> [&'a [u8]; 3] {
+fn bound_to(visit: &Visit, kind: LinkKind) -> [&[u8]; 3] {
     [b"web/link", kind.text().as_bytes(), visit.browser_mark().as_bytes()]
 }
 

@@ -95,7 +95,6 @@ on_a_server! {
                 "sector_identifier_uri",
                 "backchannel_logout_uri",
                 "client_uri",
-                "resource",
             ] {
                 assert!(!stage.flow().with(name, &url).walk(&browser, "ada").await.code().is_empty());
             }

@@ -421,6 +421,24 @@ mod tests {
     }
 
     #[test]
+    fn no_command_takes_a_name_that_all_commands_have() {
+        fn walk(command: &clap::Command, global: &[String]) {
+            for inner in command.get_subcommands() {
+                for argument in inner.get_arguments() {
+                    let id = argument.get_id().to_string();
+                    assert!(!global.contains(&id), "{}: {id}", inner.get_name());
+                }
+                walk(inner, global);
+            }
+        }
+        let command = Cli::command();
+        let global: Vec<String> =
+            command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+        assert!(global.contains(&"server".to_owned()));
+        walk(&command, &global);
+    }
+
+    #[test]
     fn no_secret_has_a_flag() {
         fn walk(command: &clap::Command) {
             for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {

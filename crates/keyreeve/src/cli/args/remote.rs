@@ -14,10 +14,10 @@ pub struct Remote {
     pub token_file: Option<PathBuf>,
     /// The client that gets an access token for the command by client_credentials; also KEYREEVE_CLIENT_ID
     #[arg(long, global = true, value_name = "ID", help_heading = "Server")]
-    pub client_id: Option<String>,
+    pub as_client: Option<String>,
     /// A file that holds the client's secret; also KEYREEVE_CLIENT_SECRET (the secret itself) or KEYREEVE_CLIENT_SECRET_FILE
     #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
-    pub client_secret_file: Option<PathBuf>,
+    pub as_client_secret_file: Option<PathBuf>,
     /// A file of certificates (PEM) to trust besides the system's; also KEYREEVE_CA_FILE
     #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
     pub ca_file: Option<PathBuf>,

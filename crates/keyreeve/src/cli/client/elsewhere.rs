@@ -206,14 +206,15 @@ fn credential(remote: &Remote, inputs: &Inputs, base: &str) -> Result<Credential
     if let Some(token) = variable(inputs, "KEYREEVE_TOKEN") {
         return Ok(Credential::Token(Secret::from(token)));
     }
-    if let Some(id) = remote.client_id.clone().or_else(|| variable(inputs, "KEYREEVE_CLIENT_ID")) {
-        let file = remote.client_secret_file.clone().or_else(|| path(inputs, "KEYREEVE_CLIENT_SECRET_FILE"));
+    if let Some(id) = remote.as_client.clone().or_else(|| variable(inputs, "KEYREEVE_CLIENT_ID")) {
+        let file =
+            remote.as_client_secret_file.clone().or_else(|| path(inputs, "KEYREEVE_CLIENT_SECRET_FILE"));
         let secret = match (file, variable(inputs, "KEYREEVE_CLIENT_SECRET")) {
             (Some(file), _) => read(&file)?,
             (None, Some(secret)) => Secret::from(secret),
             (None, None) => {
                 return Err(Failure::usage(
-                    "the client has no secret here; give --client-secret-file or KEYREEVE_CLIENT_SECRET",
+                    "the client has no secret here; give --as-client-secret-file or KEYREEVE_CLIENT_SECRET",
                 ));
             }
         };

@@ -5,6 +5,7 @@ use crate::cli::client::{Api, Call, at};
 use crate::cli::exit::{Exit, Failure, Output};
 use crate::cli::view::{self, Fields};
 use crate::{App, master_key};
+use keyreeve_crypto::sign::Algorithm;
 use keyreeve_identity::Cause;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -34,6 +35,10 @@ async fn list(api: &Api, tenant: &str) -> Result<Vec<Value>, Failure> {
 
 async fn rotate(api: &Api, tenant: &str, alg: Option<&str>) -> Result<Output, Failure> {
     let chosen: BTreeSet<String> = match alg {
+        Some(alg) if alg.parse::<Algorithm>().is_err() => {
+            let allowed = "allowed: EdDSA, ES256, RS256";
+            return Err(Failure::usage(format!("{alg:?} is not an algorithm; {allowed}")));
+        }
         Some(alg) => [alg.to_owned()].into(),
         None => {
             let present = list(api, tenant).await?;
