@@ -141,5 +141,5 @@ def test_another_issuer_vouches_for_a_user(server: Server, person: Person, admin
         assert (answer["scope"], answer.get("refresh_token")) == ("read", None)
         assert program.ask(order) == {"refused": "invalid_grant"}, "it is good once"
         stranger = program.ask({"do": "assert", "claims": claims | {"email": "nobody@example.com"}})["assertion"]
-        order["parameters"]["assertion"] = stranger
+        order |= {"parameters": {"assertion": stranger}}
         assert program.ask(order) == {"refused": "invalid_grant"}
