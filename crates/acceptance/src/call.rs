@@ -253,6 +253,12 @@ impl Answer {
         }
     }
 
+    /// The first challenge of the answer; an endpoint that takes tokens of several kinds has one for each (RFC 9110
+    /// section 11.6.1).
+    pub fn challenge(&self) -> Option<&str> {
+        self.headers.get("www-authenticate").and_then(|value| value.to_str().ok())
+    }
+
     /// The body as text.
     ///
     /// # Panics

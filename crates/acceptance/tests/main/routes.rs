@@ -66,7 +66,7 @@ fn check_guard(spec: &RouteSpec, who: Who, answer: &Answer) {
         Guard::Client => answer.refused(401, "invalid_client"),
         Guard::Bearer => {
             answer.check(401);
-            let challenge = answer.header("www-authenticate").unwrap_or_default();
+            let challenge = answer.challenge().unwrap_or_default();
             assert!(challenge.contains("Bearer "), "RFC 6750 section 3\n{answer}");
         }
     }

@@ -135,7 +135,7 @@ on_a_server! {
 
     async fn rfc6749_5_2_unsupported_grant_type(server: &Server) {
         let client = portal(server).await;
-        for grant in ["implicit", "urn:ietf:params:oauth:grant-type:device_code", "AUTHORIZATION_CODE", "password"] {
+        for grant in ["implicit", "urn:ietf:params:oauth:grant-type:saml2-bearer", "AUTHORIZATION_CODE", "password"] {
             let form = [("grant_type", grant), ("username", "ada"), ("password", "x")];
             server.token(&client, &form).await.refused(400, "unsupported_grant_type");
         }

@@ -35,7 +35,7 @@ on_a_server! {
             (bearer(&of_robot), 403, Some("insufficient_scope")),
         ] {
             let answer = call.send().await.expect(status);
-            let challenge = answer.header("www-authenticate").unwrap_or_else(|| panic!("no challenge\n{answer}"));
+            let challenge = answer.challenge().unwrap_or_else(|| panic!("no challenge\n{answer}"));
             assert!(challenge.starts_with("Bearer realm=\"keyreeve\""), "{answer}");
             match error {
                 Some(error) => assert!(challenge.contains(&format!("error=\"{error}\"")), "{answer}"),
