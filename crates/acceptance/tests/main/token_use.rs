@@ -44,7 +44,7 @@ on_a_server! {
         }
         server.advance(301);
         let expired = bearer(good).send().await.expect(401);
-        assert!(expired.header("www-authenticate").unwrap().contains("invalid_token"));
+        assert!(expired.challenge().unwrap().contains("invalid_token"));
     }
 
     async fn userinfo_tells_what_is_true_now(server: &Server) {
