@@ -115,6 +115,10 @@ not json
         }
         let log = house.log().await;
         assert_eq!(log.iter().filter(|entry| *entry == "import.batch success").count(), 3);
+        // A whole number of batches is that many, and no empty one after them.
+        let whole: String = (0..1_000).map(|number| format!("{{\"type\":\"user\",\"username\":\"w{number}\"}}\n")).collect();
+        house.import(create(), &whole).await;
+        assert_eq!(house.log().await.iter().filter(|entry| *entry == "import.batch success").count(), 4);
         house.check().await;
     }
 

@@ -291,9 +291,12 @@ impl Import {
         if self.line < self.resumed.0 {
             return Err(Error::Short { line: self.line, wanted: self.resumed.0 });
         }
-        let mut results =
-            if self.batch.len() > 0 || self.run.lines < self.line { self.flush().await? } else { Vec::new() };
-        results.extend(self.settle().await?);
+        let mut results = self.settle().await?;
+        // What is left, be it nothing but empty lines, is a batch of its own.
+        if self.batch.len() > 0 || self.run.lines < self.line {
+            results.extend(self.flush().await?);
+            results.extend(self.settle().await?);
+        }
         if self.trial.is_none() {
             self.room.end_run(&mut self.run, &self.how.cause).await?;
         }
