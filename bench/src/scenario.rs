@@ -35,6 +35,8 @@ pub enum Part {
     Introspection,
     /// `GET /userinfo`.
     Userinfo,
+    /// `GET /api/v1/users/{id}` with an administrator's token.
+    ApiRead,
     /// The client credentials grant.
     ClientCredentials,
     /// The refresh token grant.
@@ -86,13 +88,19 @@ pub struct Bench<'a> {
     address: SocketAddr,
     /// HTTP Basic credentials of a confidential client that may use client_credentials, password and refresh_token.
     basic: String,
+    /// Those of the first client, which may administer.
+    admin: String,
+    /// The path of a user in the native API.
+    user: String,
 }
 
 impl<'a> Bench<'a> {
     async fn provision(binary: &'a Path, data: &'a Path, plan: &'a Plan) -> Result<Bench<'a>> {
         let address = free_address()?;
         let cli = Cli { binary, data, address };
-        cli.run(&["init", "--json"], None).await?;
+        let first = cli.run(&["init", "--json"], None).await?;
+        let first = first.get("client").context("no client")?;
+        let admin = basic(&text(first, "client_id")?, &text(first, "client_secret")?);
         cli.run(&["tenant", "policy", "default", "--set", "tokens.password_grant=true", "--json"], None)
             .await?;
         let mut create = vec!["client", "create", "--name", "Bench", "--json"];
@@ -103,19 +111,15 @@ impl<'a> Bench<'a> {
             create.extend(["--scope", scope]);
         }
         let client = cli.run(&create, None).await?;
+        let mut user = String::new();
         for i in 0..plan.connections {
             let name = format!("bench-{i}");
-            cli.run(&["user", "create", "--username", &name, "--password-stdin", "--json"], Some(PASSWORD))
-                .await?;
+            let create = ["user", "create", "--username", &name, "--password-stdin", "--json"];
+            let created = cli.run(&create, Some(PASSWORD)).await?;
+            user = format!("/api/v1/users/{}", text(&created, "id")?);
         }
         let (id, secret) = (text(&client, "client_id")?, text(&client, "client_secret")?);
-        Ok(Self {
-            binary,
-            data,
-            plan,
-            address,
-            basic: format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))),
-        })
+        Ok(Self { binary, data, plan, address, basic: basic(&id, &secret), admin, user })
     }
 
     async fn serve(&self) -> Result<Server> {
@@ -152,6 +156,7 @@ impl<'a> Bench<'a> {
             (Part::Jwks, "JWKS", 1.3),
             (Part::Introspection, "introspection", 3.0),
             (Part::Userinfo, "userinfo", 3.0),
+            (Part::ApiRead, "native API, point read", 4.0),
             (Part::ClientCredentials, "client_credentials, EdDSA JWT, audited", 6.0),
             (Part::Refresh, "refresh with rotation, durable, audited", 12.0),
         ] {
@@ -183,6 +188,14 @@ impl<'a> Bench<'a> {
                         .header("authorization", format!("Bearer {token}"))
                         .body(Full::default())?)
                 })
+            }
+            Part::ApiRead => {
+                let form =
+                    post_form("/token", "grant_type=client_credentials", &[("authorization", &self.admin)])?;
+                let (status, body) = load::send(&mut load::connect(self.address).await?, form).await?;
+                anyhow::ensure!(status == 200, "an administrator's token: {status}");
+                let bearer = format!("Bearer {}", text(&serde_json::from_slice(&body)?, "access_token")?);
+                self.same(|_| get_with(&self.user, &bearer))
             }
             Part::ClientCredentials => self.same(|_| self.token("grant_type=client_credentials")),
             Part::Refresh => self.refreshers().await,
@@ -329,6 +342,11 @@ async fn peak_mib(status: String) -> f64 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     peak
+}
+
+/// HTTP Basic credentials (RFC 7617).
+pub fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
 /// A GET request with these credentials.

@@ -2,11 +2,9 @@
 
 use crate::load::{self, Plan, Same, Script};
 use crate::report::Report;
-use crate::scenario::{Cli, get_with, post_form, text};
+use crate::scenario::{Cli, basic, get_with, post_form, text};
 use crate::server::{Server, free_address};
 use anyhow::{Context, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
@@ -59,8 +57,7 @@ async fn directory(binary: &Path, plan: &Plan, users: u64, report: &mut Report) 
     let cli = Cli { binary, data: &data, address };
     let made = cli.run(&["init", "--json"], None).await?;
     let client = made.get("client").context("no client")?;
-    let basic = STANDARD.encode(format!("{}:{}", text(client, "client_id")?, text(client, "client_secret")?));
-    let basic = format!("Basic {basic}");
+    let basic = basic(&text(client, "client_id")?, &text(client, "client_secret")?);
     let started = Instant::now();
     let path = file.to_str().context("a path that is text")?;
     let (_, peak_mib) = cli.run_and_weigh(&["import", path, "--json"]).await?;

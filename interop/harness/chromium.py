@@ -62,6 +62,9 @@ class Window:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _failed(self, request: Request) -> None:
+        # A page that is left before its icon has come.
+        if request.failure == "net::ERR_ABORTED" and not request.is_navigation_request():
+            return
         self.complaints.append(f"{request.method} {request.url}: {request.failure}")
 
     def send(self) -> None:

@@ -1,6 +1,7 @@
 """The servers that all tests share: one for each engine, with a person who may sign in."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -26,10 +27,17 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
-    """The server under test."""
+def engine(request: pytest.FixtureRequest) -> str:
+    """What the servers keep their data in."""
+    name: str = request.param
+    return name
+
+
+@contextmanager
+def serving(engine: str, request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
+    """A server, which must have logged no error when it ends."""
     database_url = None
-    if request.param == "postgres":
+    if engine == "postgres":
         cluster: Cluster = request.getfixturevalue("cluster")
         database_url = cluster.new_database()
     running = Server(database_url, mailbox.url)
@@ -38,6 +46,20 @@ def server(request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]
     running.stop()
     assert " ERROR " not in running.log(), running.log()
     running.remove()
+
+
+@pytest.fixture(scope="session")
+def server(engine: str, request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
+    """The server under test."""
+    with serving(engine, request, mailbox) as running:
+        yield running
+
+
+@pytest.fixture
+def doomed_server(engine: str, request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
+    """One of the test's own, of which nothing need be left whole."""
+    with serving(engine, request, mailbox) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -161,15 +161,31 @@ fn success(operation: &Operation) -> Value {
         content.insert("application/json".to_owned(), json!({"schema": schema}));
     }
     if let Some(media) = operation.media {
-        content.insert(media.to_owned(), json!({"schema": {"type": "string"}}));
+        content.insert(media.to_owned(), piece(media));
     }
     if let Content::Stream(kinds) = operation.content {
-        content.extend(kinds.iter().map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}}))));
+        content.extend(kinds.iter().map(|kind| ((*kind).to_owned(), piece(kind))));
     }
     if let (false, Some(object)) = (content.is_empty(), answer.as_object_mut()) {
         object.insert("content".to_owned(), Value::Object(content));
     }
     answer
+}
+
+/// What a stream is made of. OpenAPI 3.1 has no word for it; a schema beside `text/event-stream` is read as that of one event.
+fn piece(media: &str) -> Value {
+    if media != "text/event-stream" {
+        return json!({"schema": {"type": "string"}});
+    }
+    json!({"schema": {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "id": {"type": "string", "description": "What to send as `Last-Event-ID` to go on behind it."},
+            "event": {"type": "string", "description": "What kind of event it is."},
+            "data": {"type": "string", "description": "A JSON document."},
+        },
+    }})
 }
 
 fn header_references(names: &[&str]) -> Map<String, Value> {
