@@ -22,6 +22,7 @@ mod merging;
 mod nodes;
 mod passwords;
 mod recovery;
+mod requests;
 mod revise;
 mod roles;
 mod sealing;

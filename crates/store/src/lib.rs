@@ -74,7 +74,7 @@ pub use error::{Cause, Error};
 pub use migrate::Migration;
 pub use options::{Engine, Location, Options};
 pub use outlet::Outlet;
-pub use sql::{Statement, joined_statements};
+pub use sql::{Statement, count_statements, joined_statements};
 pub use tx::Tx;
 pub use value::{FromColumn, Param, Row, ToParam, Value};
 

@@ -94,6 +94,18 @@ macro_rules! statements {
     };
 }
 
+/// How many statements these modules have together, for [`joined_statements`].
+#[allow(clippy::indexing_slicing, reason = "runs when compiling; an index out of bounds does not compile")]
+#[must_use]
+pub const fn count_statements(parts: &[&[&'static Statement]]) -> usize {
+    let (mut part, mut count) = (0, 0);
+    while part < parts.len() {
+        count += parts[part].len();
+        part += 1;
+    }
+    count
+}
+
 /// The statements of a room's several modules as one list, for its `STATEMENTS`; `N` is the sum of their lengths.
 ///
 /// # Panics

@@ -10,7 +10,7 @@ pub(crate) mod registration;
 pub(crate) use bound::*;
 pub(crate) use mappers::*;
 
-use keyreeve_store::{Migration, Statement, joined_statements, statements};
+use keyreeve_store::{Migration, Statement, count_statements, joined_statements, statements};
 
 /// The room's tables. Secrets, codes and refresh tokens are kept as digests only; private keys are sealed.
 ///
@@ -27,18 +27,7 @@ pub const MIGRATIONS: &[Migration] = &[
     issuers::MIGRATION,
 ];
 
-/// Every statement of the room, for the test that prepares them all on both engines.
-pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
-    {
-        STATEMENTS.len()
-            + mappers::STATEMENTS.len()
-            + bound::STATEMENTS.len()
-            + device::STATEMENTS.len()
-            + registration::STATEMENTS.len()
-            + issuers::STATEMENTS.len()
-            + logout::STATEMENTS.len()
-    },
->(&[
+const PARTS: &[&[&Statement]] = &[
     STATEMENTS,
     mappers::STATEMENTS,
     bound::STATEMENTS,
@@ -46,7 +35,10 @@ pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<
     registration::STATEMENTS,
     issuers::STATEMENTS,
     logout::STATEMENTS,
-]);
+];
+
+/// Every statement of the room, for the test that prepares them all on both engines.
+pub static EVERY_STATEMENT: &[&Statement] = &joined_statements::<{ count_statements(PARTS) }>(PARTS);
 
 const FOUNDATION: Migration = Migration {
     id: "tokens/0001_clients_and_grants",
