@@ -1,26 +1,27 @@
 //! One call of an operation: what is done before its handler, the same for all, and what the handler asks of it.
 
+use crate::body;
 use crate::operation::{Operation, QueryKind};
 use crate::paging::{Paging, number, strict_uuid};
 use crate::refused::Refused;
 use crate::reply::Reply;
 use crate::state::ApiState;
-use crate::{body, limit};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
-use keyreeve_audit::Actor;
 use keyreeve_base::id::Id;
 use keyreeve_base::{Origin, TenantId};
 use keyreeve_http::limits::MAX_JSON_BYTES;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::Params;
-use keyreeve_http::possession::{Described, Shown, Unreadable};
+use keyreeve_http::possession::Described;
+use keyreeve_http::presented::{Challenge, Scheme, presented};
+use keyreeve_http::rate::Allowance;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Cause, DEFAULT_SLUG, Identity, RequestKey, Tenant};
-use keyreeve_tokens::{Caller, Presentation, ShownProof};
+use keyreeve_tokens::Caller;
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
@@ -79,11 +80,9 @@ where
         Ok(identified) => identified,
         Err(refused) => return refused.answer(request_id),
     };
-    let counted = match caller.cause().actor {
-        Actor::Operator => Ok(None),
-        actor => state.limiter().count(tenant.id, actor),
-    };
-    let allowance = match counted {
+    // The operator of the machine is not counted.
+    let counted = caller.holder().map(|holder| state.limiter().count(tenant.id, holder));
+    let allowance = match counted.unwrap_or(Ok(None)) {
         Ok(allowance) => allowance,
         Err(allowance) => {
             let refused = Refused::too_many(allowance.wait());
@@ -92,18 +91,19 @@ where
     };
     let asked = parts.headers.clone();
     let (tokens, method) = (state.tokens().clone(), operation.method.clone());
+    let scheme = Scheme::of(caller.is_bound());
     let replied = match prepare(state, operation, caller, (parts, body)).await {
         Ok(call) => handler(call).await,
         Err(refused) => Err(refused),
     };
     let response = match replied {
         Ok(reply) => reply.answer(&method, &asked, || tokens.issuer(&tenant)),
-        Err(refused) => refused.answer(request_id),
+        Err(refused) => refused.by(scheme).answer(request_id),
     };
     limited(response, allowance)
 }
 
-fn limited(mut response: Response, allowance: Option<limit::Allowance>) -> Response {
+fn limited(mut response: Response, allowance: Option<Allowance>) -> Response {
     if let Some(allowance) = allowance {
         allowance.write(response.headers_mut());
     }
@@ -144,34 +144,9 @@ async fn identify(
     let tenant = state.tenant(&name).await?;
     let described = Described::new(&parts.method, parts.uri.path(), &parts.headers);
     let presented = presented(&parts.headers, &described)?;
-    let by_proof = matches!(presented, Presentation::Dpop { .. });
     match state.tokens().caller(&tenant, presented, origin).await? {
         Some(caller) => Ok((tenant, caller)),
-        None if by_proof => Err(Refused::not_proven()),
-        None => Err(Refused::not_authenticated(true)),
-    }
-}
-
-/// The one access token of a request (RFC 6750 section 2.1), with its proof where it needs one (RFC 9449 section 7.1).
-fn presented<'r>(headers: &'r HeaderMap, described: &'r Described) -> Result<Presentation<'r>, Refused> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Err(Refused::not_authenticated(false)),
-        (Some(_), Some(_)) => return Err(Refused::invalid_credentials()),
-        (Some(value), None) => value,
-    };
-    let text = value.to_str().map_err(|_| Refused::invalid_credentials())?;
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-            Ok(Presentation::Bearer(token.trim()))
-        }
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("dpop") => match described.shown() {
-            Ok(Some(Shown { proof, method, path })) => {
-                Ok(Presentation::Dpop { token: token.trim(), shown: ShownProof { proof, method, path } })
-            }
-            Ok(None) | Err(Unreadable) => Err(Refused::not_proven()),
-        },
-        _ => Err(Refused::not_authenticated(false)),
+        None => Err(Challenge::InvalidToken(Scheme::of(presented.is_proven())).into()),
     }
 }
 

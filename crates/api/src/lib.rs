@@ -6,7 +6,7 @@
 //! | `call` | what is done before every handler: caller, rate, scope, parameters, body |
 //! | `policy` | the questions that operations ask of the caller's authority, answered in one place |
 //! | `refused`, `reply` | every answer: problem documents (RFC 9457), and what was asked for |
-//! | `body`, `paging`, `search`, `when`, `limit` | strict JSON and merge patches, pages, filters, moments, how often one may call |
+//! | `body`, `paging`, `search`, `when` | strict JSON and merge patches, pages, filters, moments |
 //! | `openapi`, `reference` | the OpenAPI 3.1 document, and the page that shows it to people |
 //! | `resources` | a file for each resource: its table, its documents, its handlers |
 //!
@@ -47,7 +47,6 @@
 
 mod body;
 mod call;
-mod limit;
 mod openapi;
 mod operation;
 mod paging;

@@ -2,11 +2,12 @@
 //! reference shows.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use keyreeve_http::body::BodyError;
 use keyreeve_http::params::ParamError;
-use keyreeve_http::possession::with_nonce;
+use keyreeve_http::presented::{Challenge, Scheme};
 use keyreeve_http::problem::Problem;
+use keyreeve_http::rate;
 use std::time::Duration;
 
 /// Where the kinds of problems are explained.
@@ -82,9 +83,7 @@ pub(crate) struct Refused(Box<Inner>);
 struct Inner {
     problem: Problem,
     retry_after: Option<Duration>,
-    challenge: Option<HeaderValue>,
-    /// What the next proof of possession must contain (RFC 9449 section 9).
-    nonce: Option<String>,
+    challenge: Option<Challenge>,
     /// What a repeated request has made before: the handler answers it instead.
     repeated: Option<uuid::Uuid>,
 }
@@ -94,7 +93,7 @@ impl Refused {
     pub(crate) fn of(kind: &'static Kind) -> Self {
         let uri = format!("{PROBLEMS_PATH}#{}", kind.slug);
         let problem = Problem::of(kind.status).kind(uri, kind.title);
-        Self(Box::new(Inner { problem, retry_after: None, challenge: None, nonce: None, repeated: None }))
+        Self(Box::new(Inner { problem, retry_after: None, challenge: None, repeated: None }))
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -113,8 +112,9 @@ impl Refused {
         self
     }
 
-    fn challenge(mut self, text: &str) -> Self {
-        self.0.challenge = HeaderValue::try_from(text).ok();
+    /// The same to whoever presents a token by this scheme.
+    pub(crate) fn by(mut self, scheme: Scheme) -> Self {
+        self.0.challenge = self.0.challenge.map(|challenge| challenge.by(scheme));
         self
     }
 
@@ -135,35 +135,10 @@ impl Refused {
         refused
     }
 
-    /// No token, or none that is good (RFC 6750 section 3).
-    pub(crate) fn not_authenticated(presented: bool) -> Self {
-        Self::of(NOT_AUTHENTICATED).challenge(if presented {
-            "Bearer realm=\"keyreeve\", error=\"invalid_token\", error_description=\"the access token is not valid\""
-        } else {
-            "Bearer realm=\"keyreeve\""
-        })
-    }
-
-    /// A token that is bound to a key, without a good proof of that key (RFC 9449 section 7.1).
-    pub(crate) fn not_proven() -> Self {
-        Self::of(NOT_AUTHENTICATED).challenge(
-            "DPoP realm=\"keyreeve\", algs=\"EdDSA ES256 RS256\", error=\"invalid_token\", \
-             error_description=\"the access token, or the proof beside it, is not valid\"",
-        )
-    }
-
-    /// More than one token, or a header that cannot be read.
-    pub(crate) fn invalid_credentials() -> Self {
-        Self::of(INVALID_REQUEST).challenge(
-            "Bearer realm=\"keyreeve\", error=\"invalid_request\", error_description=\"send one access token, once\"",
-        )
-    }
-
     /// The token is good, but not for this.
     pub(crate) fn insufficient_scope(scope: &str) -> Self {
-        Self::of(INSUFFICIENT_SCOPE)
-            .detail(format!("this needs the scope {scope}"))
-            .challenge(&format!("Bearer realm=\"keyreeve\", error=\"insufficient_scope\", scope=\"{scope}\""))
+        let challenge = Challenge::InsufficientScope(Scheme::Bearer, scope.to_owned().into());
+        Self::from(challenge).detail(format!("this needs the scope {scope}"))
     }
 
     pub(crate) fn too_many(wait: Duration) -> Self {
@@ -177,20 +152,16 @@ impl Refused {
 
     /// The answer, with the identifier of the request.
     pub(crate) fn answer(self, request_id: Option<&str>) -> Response {
-        let Inner { mut problem, retry_after, challenge, nonce, repeated: _ } = *self.0;
+        let Inner { mut problem, retry_after, challenge, repeated: _ } = *self.0;
         if let Some(id) = request_id {
             problem = problem.instance(format!("urn:keyreeve:request:{id}"));
         }
         let mut response = problem.into_response();
         if let Some(after) = retry_after {
-            let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            rate::retry_after(response.headers_mut(), after);
         }
-        if let Some(challenge) = challenge {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        match nonce {
-            Some(nonce) => with_nonce(response, &nonce),
+        match challenge {
+            Some(challenge) => challenge.on(response),
             None => response,
         }
     }
@@ -212,6 +183,19 @@ impl Refused {
 /// The JSON pointer of a field that a room names: `settings.password.min_chars` is `/settings/password/min_chars`.
 fn pointer(field: &str) -> String {
     format!("/{}", field.replace('~', "~0").replace('/', "~1").replace('.', "/"))
+}
+
+impl From<Challenge> for Refused {
+    fn from(challenge: Challenge) -> Self {
+        let kind = match &challenge {
+            Challenge::InvalidRequest => INVALID_REQUEST,
+            Challenge::InsufficientScope(..) => INSUFFICIENT_SCOPE,
+            Challenge::Missing | Challenge::InvalidToken(_) | Challenge::UseNonce(_) => NOT_AUTHENTICATED,
+        };
+        let mut refused = Self::of(kind);
+        refused.0.challenge = Some(challenge);
+        refused
+    }
 }
 
 impl From<keyreeve_identity::Error> for Refused {
@@ -255,13 +239,7 @@ impl From<keyreeve_tokens::Error> for Refused {
             Error::VersionConflict => Self::of(CHANGED),
             Error::Invalid { field, problem } => Self::unacceptable(field, &problem),
             Error::Identity(error) => error.into(),
-            Error::UseDpopNonce { nonce } => {
-                let challenge =
-                    "DPoP realm=\"keyreeve\", algs=\"EdDSA ES256 RS256\", error=\"use_dpop_nonce\"";
-                let mut refused = Self::of(NOT_AUTHENTICATED).challenge(challenge);
-                refused.0.nonce = Some(nonce);
-                refused
-            }
+            Error::UseDpopNonce { nonce } => Challenge::UseNonce(nonce).into(),
             error @ (Error::Corrupt { .. } | Error::Key(_) | Error::Store(_)) => Self::failed(&error),
         }
     }

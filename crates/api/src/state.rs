@@ -1,9 +1,9 @@
 //! What every handler of this door needs.
 
-use crate::limit::Limiter;
 use crate::refused::Refused;
 use keyreeve_base::World;
 use keyreeve_events::Events;
+use keyreeve_http::rate::Limiter;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Identity, Tenant};
 use keyreeve_store::Store;
@@ -24,16 +24,10 @@ struct Inner {
 }
 
 impl ApiState {
-    /// The door to these rooms. Each caller is answered `requests_per_minute` times a minute; 0 stands for any number.
+    /// The door to these rooms, and who counts those who come to it.
     #[must_use]
-    pub fn new(
-        store: Store,
-        (tokens, events): (Tokens, Events),
-        world: World,
-        requests_per_minute: u32,
-    ) -> Self {
-        let transfer = Transfer::new(store.clone(), world.clone(), tokens.identity().clone(), tokens.clone());
-        let limiter = Limiter::new(world, requests_per_minute);
+    pub fn new(store: Store, (tokens, events): (Tokens, Events), world: World, limiter: Limiter) -> Self {
+        let transfer = Transfer::new(store.clone(), world, tokens.identity().clone(), tokens.clone());
         Self(Arc::new(Inner { store, tokens, transfer, events, limiter }))
     }
 

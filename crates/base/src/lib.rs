@@ -1,5 +1,5 @@
 //! The vocabulary that every room and door shares: typed identifiers, time and randomness as injected values,
-//! canonical names, the origin of a request.
+//! canonical names, the origin of a request and the access token that it presents.
 //!
 //! What it is not: it holds no rule of any room, opens no file and no connection, and knows neither HTTP nor SQL.
 //!
@@ -8,6 +8,7 @@
 pub mod id;
 pub mod name;
 pub mod origin;
+pub mod presented;
 pub mod time;
 pub mod world;
 
@@ -16,5 +17,6 @@ pub use id::{
 };
 pub use name::{CanonicalName, NameError};
 pub use origin::Origin;
+pub use presented::{Presentation, ShownProof};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use world::{Random, World};

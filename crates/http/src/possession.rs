@@ -3,6 +3,7 @@
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use keyreeve_base::ShownProof;
 
 const PROOF: HeaderName = HeaderName::from_static("dpop");
 const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -12,17 +13,6 @@ pub struct Described {
     method: Method,
     path: String,
     proofs: Vec<HeaderValue>,
-}
-
-/// The one proof of a request, and the request that it was shown for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shown<'a> {
-    /// The proof.
-    pub proof: &'a str,
-    /// The method of the request.
-    pub method: &'a str,
-    /// Its path, without the query.
-    pub path: &'a str,
 }
 
 /// There is more than one proof, or one that is no text (RFC 9449 section 4.3, the first check).
@@ -42,12 +32,12 @@ impl Described {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn shown(&self) -> Result<Option<Shown<'_>>, Unreadable> {
+    pub fn shown(&self) -> Result<Option<ShownProof<'_>>, Unreadable> {
         match self.proofs.as_slice() {
             [] => Ok(None),
             [one] => {
                 let proof = one.to_str().map_err(|_| Unreadable)?;
-                Ok(Some(Shown { proof, method: self.method.as_str(), path: &self.path }))
+                Ok(Some(ShownProof { proof, method: self.method.as_str(), path: &self.path }))
             }
             _ => Err(Unreadable),
         }
@@ -85,7 +75,7 @@ mod tests {
     #[test]
     fn ac_05_one_proof_is_read_and_two_are_refused() {
         assert_eq!(described(&[]).shown(), Ok(None));
-        let shown = Shown { proof: "abc", method: "POST", path: "/token" };
+        let shown = ShownProof { proof: "abc", method: "POST", path: "/token" };
         assert_eq!(described(&["abc"]).shown(), Ok(Some(shown)));
         assert_eq!(described(&["a", "a"]).shown(), Err(Unreadable));
         assert_eq!(described(&["ä"]).shown(), Err(Unreadable));

@@ -4,6 +4,7 @@ use crate::App;
 use keyreeve_api::ApiState;
 use keyreeve_http::browser::path;
 use keyreeve_http::cookie::CookieNames;
+use keyreeve_http::rate::Limiter;
 use keyreeve_http::route::Routes;
 use keyreeve_oidc::OidcState;
 use keyreeve_scim::ScimState;
@@ -27,8 +28,10 @@ pub fn routes(app: &App) -> Routes {
     let oidc = OidcState::new(app.tokens.clone(), app.world.clone(), CookieNames::of(url), Arc::new(Pages));
     let web = WebState::new(app.tokens.clone(), app.world.clone(), url.clone());
     let rooms = (app.tokens.clone(), app.events.clone());
-    let api = ApiState::new(app.store.clone(), rooms, app.world.clone(), app.config.api_rate_limit);
-    let scim = ScimState::new(app.tokens.clone());
+    // Whichever door they come to, callers have one share.
+    let limiter = Limiter::new(app.world.clone(), app.config.api_rate_limit);
+    let api = ApiState::new(app.store.clone(), rooms, app.world.clone(), limiter.clone());
+    let scim = ScimState::new(app.tokens.clone(), limiter);
     let doors = keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web));
     doors.merge(keyreeve_api::routes(api)).merge(keyreeve_scim::routes(scim))
 }

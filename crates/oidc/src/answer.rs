@@ -6,11 +6,12 @@ use http::{HeaderValue, StatusCode, header};
 use keyreeve_http::front::ADDED_HEADERS;
 use keyreeve_http::params::ParamError;
 use keyreeve_http::possession::with_nonce;
+use keyreeve_http::presented::Challenge;
 use keyreeve_http::problem::Problem;
+use keyreeve_http::rate;
 use keyreeve_tokens::{Error, TokenError};
 use serde::Serialize;
 use serde_json::json;
-use std::time::Duration;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -42,16 +43,11 @@ pub(crate) fn room(error: &Error) -> Response {
     match error.retry_after() {
         Some(retry_after) => {
             let mut response = Problem::of(StatusCode::SERVICE_UNAVAILABLE).into_response();
-            retry(&mut response, retry_after);
+            rate::retry_after(response.headers_mut(), retry_after);
             response
         }
         None => internal(error),
     }
-}
-
-pub(crate) fn retry(response: &mut Response, after: Duration) {
-    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }
 
 /// A refusal of an endpoint where clients authenticate (RFC 6749 section 5.2). `basic` tells whether the client used the
@@ -91,7 +87,7 @@ pub(crate) fn refused(error: &TokenError, basic: bool) -> Response {
     let mut response =
         json(status, &json!({ "error": error.code(), "error_description": plain(&description) }));
     if let Some(after) = retry_after {
-        retry(&mut response, after);
+        rate::retry_after(response.headers_mut(), after);
     }
     if let TokenError::UseDpopNonce { nonce } = error {
         response = with_nonce(response, nonce);
@@ -108,86 +104,10 @@ pub(crate) fn bad_params(error: &ParamError) -> TokenError {
     TokenError::InvalidRequest(error.to_string())
 }
 
-/// What whoever presents a token is refused with (RFC 6750 section 3, RFC 9449 section 7.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BearerError {
-    /// Nothing was shown: challenges without an error code.
-    Missing,
-    /// The request is malformed: more than one token, an unreadable header.
-    InvalidRequest,
-    /// The token is not good (any more), presented by this scheme.
-    InvalidToken(Scheme),
-    /// The token is good, but not for this.
-    InsufficientScope(Scheme),
-    /// The proof must contain this nonce (RFC 9449 section 9).
-    UseNonce(String),
-}
-
-/// How a token is presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    /// RFC 6750.
-    Bearer,
-    /// RFC 9449.
-    Dpop,
-}
-
-impl Scheme {
-    const fn challenge(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer realm=\"keyreeve\"",
-            Self::Dpop => "DPoP realm=\"keyreeve\", algs=\"EdDSA ES256 RS256\"",
-        }
-    }
-}
-
-impl IntoResponse for BearerError {
-    fn into_response(self) -> Response {
-        let (status, code) = match self {
-            Self::Missing => (StatusCode::UNAUTHORIZED, None),
-            Self::InvalidRequest => (StatusCode::BAD_REQUEST, Some("invalid_request")),
-            Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
-            Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
-            Self::UseNonce(_) => (StatusCode::UNAUTHORIZED, Some("use_dpop_nonce")),
-        };
-        let challenges = match &self {
-            Self::Missing => {
-                vec![Scheme::Bearer.challenge().to_owned(), Scheme::Dpop.challenge().to_owned()]
-            }
-            Self::InvalidRequest => {
-                vec![told(
-                    Scheme::Bearer,
-                    "invalid_request",
-                    ", error_description=\"send one access token, once\"",
-                )]
-            }
-            Self::InvalidToken(scheme) => {
-                let why = ", error_description=\"the access token, or the proof beside it, is not valid\"";
-                vec![told(*scheme, "invalid_token", why)]
-            }
-            Self::InsufficientScope(scheme) => {
-                vec![told(*scheme, "insufficient_scope", ", scope=\"openid\"")]
-            }
-            Self::UseNonce(_) => vec![told(Scheme::Dpop, "use_dpop_nonce", "")],
-        };
-        let mut response = match code {
-            Some(code) => json(status, &json!({ "error": code })),
-            None => json(status, &json!({})),
-        };
-        for challenge in challenges {
-            if let Ok(challenge) = HeaderValue::try_from(challenge) {
-                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
-            }
-        }
-        match &self {
-            Self::UseNonce(nonce) => with_nonce(response, nonce),
-            _ => response,
-        }
-    }
-}
-
-fn told(scheme: Scheme, code: &str, more: &str) -> String {
-    format!("{}, error=\"{code}\"{more}", scheme.challenge())
+/// The refusal of whoever presents an access token, or none (RFC 6750 section 3, RFC 9449 section 7.1).
+pub(crate) fn challenged(challenge: &Challenge) -> Response {
+    let body = challenge.code().map_or_else(|| json!({}), |code| json!({ "error": code }));
+    challenge.on(json(challenge.status(), &body))
 }
 
 /// The characters that RFC 6749 allows in an `error_description`; others become question marks.
@@ -199,6 +119,7 @@ pub(crate) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_failed_client_is_challenged_only_where_it_used_the_header() {
@@ -211,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_in_whole_seconds_rounded_up() {
+    fn who_comes_too_often_is_told_when_to_come_again() {
         let busy = refused(&TokenError::Busy { retry_after: Duration::from_millis(1_200) }, false);
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(busy.headers()[header::RETRY_AFTER], "2");

@@ -11,6 +11,8 @@ use keyreeve_crypto::Secret;
 use keyreeve_http::json::SmallJson;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::ParamError;
+use keyreeve_http::presented::{Challenge, Scheme};
+use keyreeve_http::rate;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
 use keyreeve_tokens::registration::{ClientInformation, ClientMetadata, RegistrationError};
@@ -139,10 +141,11 @@ fn refused(error: &RegistrationError) -> Response {
     let mut response = answer::json(status, &json!({"error": code, "error_description": description}));
     match error {
         RegistrationError::InvalidToken => {
-            let challenge = HeaderValue::from_static("Bearer realm=\"keyreeve\", error=\"invalid_token\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response = Challenge::InvalidToken(Scheme::Bearer).on(response);
         }
-        RegistrationError::Throttled { retry_after } => answer::retry(&mut response, *retry_after),
+        RegistrationError::Throttled { retry_after } => {
+            rate::retry_after(response.headers_mut(), *retry_after);
+        }
         _ => {}
     }
     response

@@ -1,17 +1,18 @@
 //! What is done with tokens: userinfo (OpenID Connect Core section 5.3), introspection (RFC 7662), revocation
 //! (RFC 7009).
 
-use crate::answer::{self, BearerError, Scheme};
+use crate::answer;
 use crate::state::OidcState;
 use crate::token::ClientRequest;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use keyreeve_base::Presentation;
 use keyreeve_http::params::{ParamError, Params, StrictForm};
-use keyreeve_http::possession::{Described, Shown};
+use keyreeve_http::possession::Described;
+use keyreeve_http::presented::{Challenge, Scheme, presented};
 use keyreeve_http::route::TenantName;
-use keyreeve_tokens::caller::Presentation;
-use keyreeve_tokens::{Error, ShownProof};
+use keyreeve_tokens::{Error, scope};
 
 /// `GET /userinfo`.
 pub(crate) async fn userinfo_get(
@@ -22,7 +23,7 @@ pub(crate) async fn userinfo_get(
     // A token in a URL ends in logs and histories, so it is not even looked at (RFC 9700 section 4.3.2).
     let query = Params::parse(request.uri().query().unwrap_or_default());
     if query.is_ok_and(|params| params.get("access_token").is_some()) {
-        return BearerError::InvalidRequest.into_response();
+        return answer::challenged(&Challenge::InvalidRequest);
     }
     let described = Described::new(request.method(), request.uri().path(), request.headers());
     userinfo(&state, &name, (request.headers(), &described), None).await
@@ -38,7 +39,7 @@ pub(crate) async fn userinfo_post(
     let described = Described::new(&method, uri.path(), &headers);
     match form {
         Ok(StrictForm(params)) => userinfo(&state, &name, (&headers, &described), Some(&params)).await,
-        Err(_) => BearerError::InvalidRequest.into_response(),
+        Err(_) => answer::challenged(&Challenge::InvalidRequest),
     }
 }
 
@@ -52,48 +53,33 @@ async fn userinfo(
         Ok(tenant) => tenant,
         Err(response) => return response,
     };
-    let (scheme, token) = match bearer(headers, form.and_then(|params| params.get("access_token"))) {
+    let in_form = form.and_then(|params| params.get("access_token"));
+    let presented = match one_of(presented(headers, described), in_form) {
         Ok(presented) => presented,
-        Err(error) => return error.into_response(),
+        Err(challenge) => return answer::challenged(&challenge),
     };
-    let presented = match (scheme, described.shown()) {
-        (Scheme::Bearer, _) => Presentation::Bearer(token),
-        (Scheme::Dpop, Ok(Some(Shown { proof, method, path }))) => {
-            Presentation::Dpop { token, shown: ShownProof { proof, method, path } }
-        }
-        (Scheme::Dpop, Ok(None) | Err(_)) => return BearerError::InvalidToken(scheme).into_response(),
-    };
+    let scheme = Scheme::of(presented.is_proven());
     match state.tokens().verify_presented(&tenant, presented).await {
         Ok(Some(access)) => match state.tokens().userinfo(&access).await {
             Ok(Some(claims)) => answer::json(StatusCode::OK, &claims),
-            Ok(None) => BearerError::InsufficientScope(scheme).into_response(),
+            Ok(None) => answer::challenged(&Challenge::InsufficientScope(scheme, scope::OPENID.into())),
             Err(error) => answer::room(&error),
         },
-        Ok(None) => BearerError::InvalidToken(scheme).into_response(),
-        Err(Error::UseDpopNonce { nonce }) => BearerError::UseNonce(nonce).into_response(),
+        Ok(None) => answer::challenged(&Challenge::InvalidToken(scheme)),
+        Err(Error::UseDpopNonce { nonce }) => answer::challenged(&Challenge::UseNonce(nonce)),
         Err(error) => answer::room(&error),
     }
 }
 
 /// The one access token of a request: in the header or in the form, not in both. A token in a form is a bearer's.
-fn bearer<'r>(headers: &'r HeaderMap, form: Option<&'r str>) -> Result<(Scheme, &'r str), BearerError> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    match (values.next(), values.next(), form) {
-        (None, _, None) => Err(BearerError::Missing),
-        (None, _, Some(token)) => Ok((Scheme::Bearer, token)),
-        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(BearerError::InvalidRequest),
-        (Some(value), None, None) => {
-            let text = value.to_str().map_err(|_| BearerError::InvalidRequest)?;
-            match text.split_once(' ') {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                    Ok((Scheme::Bearer, token.trim()))
-                }
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("dpop") => {
-                    Ok((Scheme::Dpop, token.trim()))
-                }
-                _ => Err(BearerError::Missing),
-            }
-        }
+fn one_of<'r>(
+    in_header: Result<Presentation<'r>, Challenge>,
+    in_form: Option<&'r str>,
+) -> Result<Presentation<'r>, Challenge> {
+    match (in_header, in_form) {
+        (Err(Challenge::Missing), Some(token)) => Ok(Presentation::Bearer(token)),
+        (_, Some(_)) => Err(Challenge::InvalidRequest),
+        (in_header, None) => in_header,
     }
 }
 
@@ -134,25 +120,14 @@ pub(crate) async fn revoke(request: ClientRequest) -> Response {
 mod tests {
     use super::*;
 
-    fn headers(values: &[&str]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for value in values {
-            map.append(header::AUTHORIZATION, value.parse().unwrap());
-        }
-        map
-    }
-
     #[test]
     fn one_token_is_taken_and_two_are_refused() {
-        assert_eq!(bearer(&headers(&["Bearer abc"]), None), Ok((Scheme::Bearer, "abc")));
-        assert_eq!(bearer(&headers(&["bearer abc"]), None), Ok((Scheme::Bearer, "abc")));
-        assert_eq!(bearer(&headers(&[]), Some("abc")), Ok((Scheme::Bearer, "abc")));
-        assert_eq!(bearer(&headers(&["DPoP abc"]), None), Ok((Scheme::Dpop, "abc")));
-        assert_eq!(bearer(&headers(&[]), None), Err(BearerError::Missing));
-        assert_eq!(bearer(&headers(&["Basic abc"]), None), Err(BearerError::Missing));
-        assert_eq!(bearer(&headers(&["Bearer abc"]), Some("abc")), Err(BearerError::InvalidRequest));
-        assert_eq!(bearer(&headers(&["DPoP abc"]), Some("abc")), Err(BearerError::InvalidRequest));
-        assert_eq!(bearer(&headers(&["Bearer a", "DPoP b"]), None), Err(BearerError::InvalidRequest));
-        assert_eq!(bearer(&headers(&["Bearer a", "Bearer b"]), None), Err(BearerError::InvalidRequest));
+        let (a, b) = (Presentation::Bearer("a"), Presentation::Bearer("b"));
+        assert_eq!(one_of(Ok(a), None), Ok(a));
+        assert_eq!(one_of(Err(Challenge::Missing), Some("b")), Ok(b));
+        assert_eq!(one_of(Err(Challenge::Missing), None), Err(Challenge::Missing));
+        for beside in [Ok(a), Err(Challenge::InvalidRequest), Err(Challenge::InvalidToken(Scheme::Dpop))] {
+            assert_eq!(one_of(beside, Some("b")), Err(Challenge::InvalidRequest));
+        }
     }
 }

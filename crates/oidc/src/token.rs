@@ -11,15 +11,13 @@ use keyreeve_base::Origin;
 use keyreeve_crypto::Secret;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::{ParamError, Params};
-use keyreeve_http::possession::{self, Described, Shown, Unreadable};
+use keyreeve_http::possession::{self, Described, Unreadable};
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
 use keyreeve_tokens::grants::{
     AssertionRequest, CodeRedemption, ExchangeRequest, PasswordRequest, RefreshRequest,
 };
-use keyreeve_tokens::{
-    AuthenticatedClient, Bounds, Client, ServiceCredential, ShownProof, TokenError, TokenResponse,
-};
+use keyreeve_tokens::{AuthenticatedClient, Bounds, Client, ServiceCredential, TokenError, TokenResponse};
 use std::sync::Arc;
 
 /// `POST /token`.
@@ -141,7 +139,6 @@ impl ClientRequest {
         let shown = self.described.shown().map_err(|Unreadable| {
             TokenError::InvalidDpopProof("there is more than one DPoP proof, or one that cannot be read")
         })?;
-        let shown = shown.map(|Shown { proof, method, path }| ShownProof { proof, method, path });
         self.state.tokens().bounds(&self.tenant, client, shown, resources).await
     }
 

@@ -2,25 +2,34 @@
 
 use crate::error::ScimError;
 use crate::schema::Resource;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
+use axum::handler::Handler;
+use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode};
 use keyreeve_base::TenantId;
 use keyreeve_http::origin::ClientOrigin;
+use keyreeve_http::possession::Described;
+use keyreeve_http::presented::{Challenge, Scheme, presented};
+use keyreeve_http::rate::{Allowance, Limiter};
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Authority, Cause, Identity, Subject, Tenant};
-use keyreeve_tokens::{Caller, Presentation, Tokens, scope};
+use keyreeve_tokens::{Caller, Tokens, scope};
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// The state of this door's handlers. Cheap to clone.
 #[derive(Clone)]
-pub struct ScimState(Tokens);
+pub struct ScimState {
+    tokens: Tokens,
+    limiter: Limiter,
+}
 
 impl ScimState {
-    /// The door to this room and the one below it.
+    /// The door to this room and the one below it, and who counts those who come to it.
     #[must_use]
-    pub const fn new(tokens: Tokens) -> Self {
-        Self(tokens)
+    pub const fn new(tokens: Tokens, limiter: Limiter) -> Self {
+        Self { tokens, limiter }
     }
 }
 
@@ -37,10 +46,10 @@ impl FromRequestParts<ScimState> for Base {
     async fn from_request_parts(parts: &mut Parts, state: &ScimState) -> Result<Self, ScimError> {
         let name = TenantName::from_request_parts(parts, state).await.map_err(|_| ScimError::not_found())?;
         let slug = name.0.ok_or_else(ScimError::not_found)?;
-        let tenants = state.0.identity().tenants();
+        let tenants = state.tokens.identity().tenants();
         let tenant = tenants.by_slug(&slug).await?.filter(|tenant| tenant.is_active());
         let tenant = tenant.ok_or_else(ScimError::not_found)?;
-        let url = format!("{}/scim/v2/{}", state.0.base_url().trim_end_matches('/'), tenant.slug);
+        let url = format!("{}/scim/v2/{}", state.tokens.base_url().trim_end_matches('/'), tenant.slug);
         Ok(Self { tenant, url })
     }
 }
@@ -53,27 +62,67 @@ pub(crate) struct Call {
     pub(crate) base: String,
 }
 
-impl FromRequestParts<ScimState> for Call {
-    type Rejection = ScimError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &ScimState) -> Result<Self, ScimError> {
+impl Call {
+    async fn identify(parts: &mut Parts, state: &ScimState) -> Result<Self, ScimError> {
         let base = Base::from_request_parts(parts, state).await?;
         let origin = ClientOrigin::from_request_parts(parts, state).await;
         let ClientOrigin(origin) = origin.map_err(|_| ScimError::internal(&"a request without a front"))?;
-        let token = bearer(&parts.headers).ok_or_else(ScimError::unauthorized)?;
-        let presented = Presentation::Bearer(token);
-        let caller = state.0.caller(&base.tenant, presented, &origin).await;
-        let caller = caller.map_err(|error| ScimError::tokens(&error))?.ok_or_else(ScimError::bad_token)?;
-        Ok(Self { tokens: state.0.clone(), caller, base: base.url })
+        let described = Described::new(&parts.method, parts.uri.path(), &parts.headers);
+        let presented = presented(&parts.headers, &described)?;
+        let caller = state.tokens.caller(&base.tenant, presented, &origin).await?;
+        let caller = caller.ok_or(Challenge::InvalidToken(Scheme::of(presented.is_proven())))?;
+        Ok(Self { tokens: state.tokens.clone(), caller, base: base.url })
+    }
+
+    /// Counts this call; what its holder has left.
+    fn count(&self, limiter: &Limiter) -> Result<Option<Allowance>, Allowance> {
+        self.caller.holder().map_or(Ok(None), |holder| limiter.count(self.tenant(), holder))
     }
 }
 
-/// The one access token of a request (RFC 6750 section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+/// A handler for those who have shown a good token and have not come too often: it takes a [`Call`]. Whatever it answers tells
+/// them what they have left.
+#[derive(Clone)]
+pub(crate) struct Called<H>(pub(crate) H);
+
+impl<H, T> Handler<T, ScimState> for Called<H>
+where
+    H: Handler<T, ScimState>,
+    T: 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, state: ScimState) -> Self::Future {
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let call = match Call::identify(&mut parts, &state).await {
+                Ok(call) => call,
+                Err(error) => return error.into_response(),
+            };
+            let (mut response, allowance) = match call.count(&state.limiter) {
+                Ok(allowance) => {
+                    parts.extensions.insert(call);
+                    (self.0.call(Request::from_parts(parts, body), state).await, allowance)
+                }
+                Err(allowance) => (ScimError::too_many(allowance.wait()).into_response(), Some(allowance)),
+            };
+            if let Some(allowance) = allowance {
+                allowance.write(response.headers_mut());
+            }
+            response
+        })
+    }
+}
+
+impl FromRequestParts<ScimState> for Call {
+    type Rejection = ScimError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &ScimState) -> Result<Self, ScimError> {
+        parts
+            .extensions
+            .remove()
+            .ok_or_else(|| ScimError::internal(&"a route that nobody has to be called for"))
+    }
 }
 
 impl Call {
@@ -103,10 +152,7 @@ impl Call {
 
     /// Whether the token's scope opens reading this kind of resource.
     pub(crate) fn may_read(&self, kind: Resource) -> bool {
-        self.caller.allows(match kind {
-            Resource::User => scope::USERS_READ,
-            Resource::Group => scope::GROUPS_READ,
-        })
+        self.caller.allows(scope_of(kind, false))
     }
 
     /// Whether the token's scope opens what the user's own resource says.
@@ -117,17 +163,18 @@ impl Call {
     /// # Errors
     /// 403 unless the token's scope opens reading this kind of resource.
     pub(crate) fn reads(&self, kind: Resource) -> Result<(), ScimError> {
-        if self.may_read(kind) { Ok(()) } else { Err(out_of_scope(kind, "read")) }
+        if self.may_read(kind) { Ok(()) } else { Err(self.out_of_scope(kind, false)) }
     }
 
     /// # Errors
     /// 403 unless the token's scope opens changing this kind of resource.
     pub(crate) fn writes(&self, kind: Resource) -> Result<(), ScimError> {
-        let allowed = self.caller.allows(match kind {
-            Resource::User => scope::USERS_WRITE,
-            Resource::Group => scope::GROUPS_WRITE,
-        });
-        if allowed { Ok(()) } else { Err(out_of_scope(kind, "write")) }
+        let allowed = self.caller.allows(scope_of(kind, true));
+        if allowed { Ok(()) } else { Err(self.out_of_scope(kind, true)) }
+    }
+
+    fn out_of_scope(&self, kind: Resource, writes: bool) -> ScimError {
+        Challenge::InsufficientScope(Scheme::of(self.caller.is_bound()), scope_of(kind, writes).into()).into()
     }
 
     /// Where a resource lies.
@@ -136,9 +183,14 @@ impl Call {
     }
 }
 
-fn out_of_scope(kind: Resource, verb: &str) -> ScimError {
-    let what = kind.endpoint().to_ascii_lowercase();
-    ScimError::forbidden(format!("the access token lacks the scope keyreeve:{what}:{verb}"))
+/// The scope that opens reading or changing this kind of resource.
+const fn scope_of(kind: Resource, writes: bool) -> &'static str {
+    match (kind, writes) {
+        (Resource::User, false) => scope::USERS_READ,
+        (Resource::User, true) => scope::USERS_WRITE,
+        (Resource::Group, false) => scope::GROUPS_READ,
+        (Resource::Group, true) => scope::GROUPS_WRITE,
+    }
 }
 
 /// A header that names versions (RFC 9110 section 13.1), compared weakly: it is the resource that counts, not its bytes.
@@ -204,6 +256,7 @@ impl Versions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header;
 
     #[test]
     fn versions_are_compared_weakly_and_strangers_match_nothing() {
@@ -220,20 +273,5 @@ mod tests {
             of("W/\"3\"").demand(3).is_ok() && of("W/\"3\"").demand(4).is_err() && of("3").demand(3).is_err()
         );
         assert!(Versions::None.demand(3).is_ok() && !Versions::None.name(3));
-    }
-
-    #[test]
-    fn one_token_is_read_and_two_are_not() {
-        let of = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::AUTHORIZATION, value.parse().unwrap());
-            }
-            bearer(&headers).map(str::to_owned)
-        };
-        assert_eq!(of(&["bearer abc"]).as_deref(), Some("abc"));
-        for none in [&[][..], &["Basic abc"], &["Bearer a", "Bearer b"], &["Bearer"]] {
-            assert_eq!(of(none), None);
-        }
     }
 }

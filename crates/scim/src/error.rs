@@ -1,14 +1,15 @@
 //! Errors in the shape of RFC 7644 section 3.12.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use keyreeve_http::params::ParamError;
+use keyreeve_http::presented::Challenge;
+use keyreeve_http::rate;
 use keyreeve_identity::Error as IdentityError;
+use keyreeve_tokens::Error as TokensError;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What is said of every token that is not good, whatever is wrong with it.
-const BAD_TOKEN: &str = "the access token is not valid";
 const ERROR_URN: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
 /// What SCIM's `scimType` says of a 400 or 409 (RFC 7644 table 9, RFC 9865 section 2.1).
@@ -50,11 +51,12 @@ pub(crate) struct ScimError {
     kind: Option<ScimType>,
     detail: String,
     retry_after: Option<Duration>,
+    challenge: Option<Challenge>,
 }
 
 impl ScimError {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, kind: None, detail: detail.into(), retry_after: None }
+        Self { status, kind: None, detail: detail.into(), retry_after: None, challenge: None }
     }
 
     /// 400 of this kind.
@@ -80,15 +82,6 @@ impl ScimError {
         Self::new(StatusCode::NOT_FOUND, "there is no such resource")
     }
 
-    pub(crate) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "an access token is needed")
-    }
-
-    /// The access token is not one that is good here.
-    pub(crate) fn bad_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, BAD_TOKEN)
-    }
-
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
@@ -104,9 +97,10 @@ impl ScimError {
         Self { retry_after: Some(retry_after), ..busy }
     }
 
-    /// An error of a room that is not the caller's doing.
-    pub(crate) fn tokens(error: &keyreeve_tokens::Error) -> Self {
-        error.retry_after().map_or_else(|| Self::internal(error), Self::busy)
+    /// The caller comes too often.
+    pub(crate) fn too_many(retry_after: Duration) -> Self {
+        let often = Self::new(StatusCode::TOO_MANY_REQUESTS, "too many requests; try again later");
+        Self { retry_after: Some(retry_after), ..often }
     }
 
     /// Whether a filter is at fault.
@@ -139,6 +133,30 @@ fn attribute_of(field: &str) -> &str {
         "phone_number" => "phoneNumbers",
         "zoneinfo" => "timezone",
         other => other,
+    }
+}
+
+impl From<Challenge> for ScimError {
+    fn from(challenge: Challenge) -> Self {
+        let detail = match &challenge {
+            Challenge::Missing => "an access token is needed".to_owned(),
+            Challenge::InvalidRequest => "send one access token, once".to_owned(),
+            // The same whatever is wrong with it.
+            Challenge::InvalidToken(_) => "the access token is not valid".to_owned(),
+            Challenge::InsufficientScope(_, scope) => format!("the access token lacks the scope {scope}"),
+            Challenge::UseNonce(_) => "the proof must contain the nonce of this answer".to_owned(),
+        };
+        Self { challenge: Some(challenge.clone()), ..Self::new(challenge.status(), detail) }
+    }
+}
+
+impl From<TokensError> for ScimError {
+    fn from(error: TokensError) -> Self {
+        match error {
+            TokensError::UseDpopNonce { nonce } => Challenge::UseNonce(nonce).into(),
+            // Nothing else of that room is the caller's doing.
+            other => other.retry_after().map_or_else(|| Self::internal(&other), Self::busy),
+        }
     }
 }
 
@@ -185,20 +203,13 @@ impl From<ParamError> for ScimError {
 impl IntoResponse for ScimError {
     fn into_response(self) -> Response {
         let mut response = crate::answer::json(self.status, &self.document());
-        let headers = response.headers_mut();
-        if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = if self.detail == BAD_TOKEN {
-                "Bearer realm=\"keyreeve\", error=\"invalid_token\""
-            } else {
-                "Bearer realm=\"keyreeve\""
-            };
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        }
         if let Some(after) = self.retry_after {
-            let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            rate::retry_after(response.headers_mut(), after);
         }
-        response
+        match self.challenge {
+            Some(challenge) => challenge.on(response),
+            None => response,
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod user;
 
 pub use call::ScimState;
 
+use call::Called;
 use handlers::{Asked, Sent};
 use keyreeve_http::route::{Guard, Routes};
 use schema::Resource;
@@ -71,14 +72,14 @@ pub fn routes(state: ScimState) -> Routes {
             handlers::resource_type,
         );
     let own = Routes::new()
-        .get("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::get_me)
-        .put("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::replace_me)
-        .patch("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::patch_me)
-        .delete("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", handlers::delete_me);
+        .get("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", Called(handlers::get_me))
+        .put("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", Called(handlers::replace_me))
+        .patch("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", Called(handlers::patch_me))
+        .delete("/scim/v2/{tenant}/Me", Guard::Bearer, "scim_me", Called(handlers::delete_me));
     let all = Routes::new()
-        .get("/scim/v2/{tenant}", Guard::Bearer, "scim_all", handlers::list_all)
-        .post("/scim/v2/{tenant}/.search", Guard::Bearer, "scim_search", handlers::search_all)
-        .post("/scim/v2/{tenant}/Bulk", Guard::Bearer, "scim_bulk", handlers::bulk);
+        .get("/scim/v2/{tenant}", Guard::Bearer, "scim_all", Called(handlers::list_all))
+        .post("/scim/v2/{tenant}/.search", Guard::Bearer, "scim_search", Called(handlers::search_all))
+        .post("/scim/v2/{tenant}/Bulk", Guard::Bearer, "scim_bulk", Called(handlers::bulk));
     // In the shape of SCIM's errors, where no other route is.
     let rest = "/scim/v2/{tenant}/{*rest}";
     let nothing = Routes::new()
@@ -95,15 +96,28 @@ fn users() -> Routes<ScimState> {
     let (all, one, search) =
         ("/scim/v2/{tenant}/Users", "/scim/v2/{tenant}/Users/{id}", "/scim/v2/{tenant}/Users/.search");
     Routes::new()
-        .get(all, Guard::Bearer, "scim_users", async |call, query| handlers::list(User, call, query).await)
-        .post(all, Guard::Bearer, "scim_users", async |sent: Sent| handlers::create(User, sent).await)
-        .post(search, Guard::Bearer, "scim_users_search", async |sent: Sent| {
-            handlers::search_one(User, sent).await
-        })
-        .get(one, Guard::Bearer, "scim_user", async |asked: Asked| handlers::get(User, asked).await)
-        .put(one, Guard::Bearer, "scim_user", async |sent: Sent| handlers::replace(User, sent).await)
-        .patch(one, Guard::Bearer, "scim_user", async |sent: Sent| handlers::patch(User, sent).await)
-        .delete(one, Guard::Bearer, "scim_user", async |asked: Asked| handlers::delete(User, asked).await)
+        .get(
+            all,
+            Guard::Bearer,
+            "scim_users",
+            Called(async |call, query| handlers::list(User, call, query).await),
+        )
+        .post(all, Guard::Bearer, "scim_users", Called(async |sent: Sent| handlers::create(User, sent).await))
+        .post(
+            search,
+            Guard::Bearer,
+            "scim_users_search",
+            Called(async |sent: Sent| handlers::search_one(User, sent).await),
+        )
+        .get(one, Guard::Bearer, "scim_user", Called(async |asked: Asked| handlers::get(User, asked).await))
+        .put(one, Guard::Bearer, "scim_user", Called(async |sent: Sent| handlers::replace(User, sent).await))
+        .patch(one, Guard::Bearer, "scim_user", Called(async |sent: Sent| handlers::patch(User, sent).await))
+        .delete(
+            one,
+            Guard::Bearer,
+            "scim_user",
+            Called(async |asked: Asked| handlers::delete(User, asked).await),
+        )
 }
 
 fn groups() -> Routes<ScimState> {
@@ -111,13 +125,41 @@ fn groups() -> Routes<ScimState> {
     let (all, one, search) =
         ("/scim/v2/{tenant}/Groups", "/scim/v2/{tenant}/Groups/{id}", "/scim/v2/{tenant}/Groups/.search");
     Routes::new()
-        .get(all, Guard::Bearer, "scim_groups", async |call, query| handlers::list(Group, call, query).await)
-        .post(all, Guard::Bearer, "scim_groups", async |sent: Sent| handlers::create(Group, sent).await)
-        .post(search, Guard::Bearer, "scim_groups_search", async |sent: Sent| {
-            handlers::search_one(Group, sent).await
-        })
-        .get(one, Guard::Bearer, "scim_group", async |asked: Asked| handlers::get(Group, asked).await)
-        .put(one, Guard::Bearer, "scim_group", async |sent: Sent| handlers::replace(Group, sent).await)
-        .patch(one, Guard::Bearer, "scim_group", async |sent: Sent| handlers::patch(Group, sent).await)
-        .delete(one, Guard::Bearer, "scim_group", async |asked: Asked| handlers::delete(Group, asked).await)
+        .get(
+            all,
+            Guard::Bearer,
+            "scim_groups",
+            Called(async |call, query| handlers::list(Group, call, query).await),
+        )
+        .post(
+            all,
+            Guard::Bearer,
+            "scim_groups",
+            Called(async |sent: Sent| handlers::create(Group, sent).await),
+        )
+        .post(
+            search,
+            Guard::Bearer,
+            "scim_groups_search",
+            Called(async |sent: Sent| handlers::search_one(Group, sent).await),
+        )
+        .get(one, Guard::Bearer, "scim_group", Called(async |asked: Asked| handlers::get(Group, asked).await))
+        .put(
+            one,
+            Guard::Bearer,
+            "scim_group",
+            Called(async |sent: Sent| handlers::replace(Group, sent).await),
+        )
+        .patch(
+            one,
+            Guard::Bearer,
+            "scim_group",
+            Called(async |sent: Sent| handlers::patch(Group, sent).await),
+        )
+        .delete(
+            one,
+            Guard::Bearer,
+            "scim_group",
+            Called(async |asked: Asked| handlers::delete(Group, asked).await),
+        )
 }

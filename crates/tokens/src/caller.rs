@@ -6,30 +6,16 @@
 
 use crate::access::{AccessToken, TokenSubject};
 use crate::clients::Client;
-use crate::dpop::{NoProof, ShownProof};
+use crate::dpop::NoProof;
 use crate::error::Error;
 use crate::scope;
 use crate::service::Tokens;
 use keyreeve_audit::Actor;
-use keyreeve_base::{Origin, SessionId};
+use keyreeve_base::{Origin, Presentation, SessionId};
 use keyreeve_crypto::constant_time_eq;
 use keyreeve_identity::{Authority, Cause, Subject, Tenant, User};
 use std::sync::Arc;
-
-/// How an access token was presented.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Presentation<'a> {
-    /// `Authorization: Bearer` (RFC 6750 section 2.1).
-    Bearer(&'a str),
-    /// `Authorization: DPoP`, with the proof beside it (RFC 9449 section 7.1).
-    Dpop {
-        /// The token.
-        token: &'a str,
-        /// The proof.
-        shown: ShownProof<'a>,
-    },
-}
+use uuid::Uuid;
 
 /// Whoever presented an access token that is good at this moment for this server, or the operator of the machine. Only
 /// this room makes one.
@@ -77,6 +63,22 @@ impl Caller {
     #[must_use]
     pub const fn cause(&self) -> &Cause {
         &self.cause
+    }
+
+    /// Who holds the token, as their calls are counted; none for the operator.
+    #[must_use]
+    pub fn holder(&self) -> Option<Uuid> {
+        match self.token.as_ref()?.subject() {
+            TokenSubject::User(user) => Some(user.id.uuid()),
+            TokenSubject::Client(client) => Some(client.id.uuid()),
+            TokenSubject::Service(account) => Some(account.id.uuid()),
+        }
+    }
+
+    /// Whether the token is bound to a key, which its holder has proven to possess (RFC 9449).
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.token.as_ref().is_some_and(|token| token.claims().cnf.is_some())
     }
 
     /// Whether the token opens what `scope` opens, see [`crate::ScopeSet::allows`]. A scope that was taken from the client

@@ -57,10 +57,9 @@ pub use authorization::{
     Authorize, Browser, Next, Parameters, Preview, Pushed, Redirect, RequestError, ResponseMode,
 };
 pub use bounds::Bounds;
-pub use caller::{Caller, Presentation};
+pub use caller::Caller;
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
 pub use device::{DeviceAuthorization, DeviceDecision, DeviceLookup, DevicePreview};
-pub use dpop::ShownProof;
 pub use error::{Error, TokenError};
 pub use grants::{ServiceCredential, TokenResponse};
 pub use mappers::{Mapper, MapperSettings};

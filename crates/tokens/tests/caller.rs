@@ -2,10 +2,11 @@
 
 use crate::house::{House, house, new_user, origin, robot, web_app};
 use keyreeve_audit::Actor;
+use keyreeve_base::Presentation;
 use keyreeve_identity::{Cause, Subject, Tenant};
 use keyreeve_testkit::{Engine, on_both_engines};
 use keyreeve_tokens::scope::{ADMIN, USERS_READ, USERS_WRITE};
-use keyreeve_tokens::{Caller, ClientSettings, Presentation};
+use keyreeve_tokens::{Caller, ClientSettings};
 use std::sync::Arc;
 
 async fn caller(house: &House, tenant: &Arc<Tenant>, token: &str) -> Option<Caller> {

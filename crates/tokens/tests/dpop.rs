@@ -4,13 +4,13 @@ use crate::house::{
     App, BROWSER, House, ISSUER, REDIRECT, VERIFIER, claims, code_of, house, origin, refresh_token, refused,
     request, robot,
 };
+use keyreeve_base::{Presentation, ShownProof};
 use keyreeve_crypto::sign::{Algorithm, SigningKey};
 use keyreeve_crypto::{base64url, sha256};
 use keyreeve_identity::{Admitted, Cause};
 use keyreeve_testkit::{Engine, on_both_engines};
-use keyreeve_tokens::caller::Presentation;
 use keyreeve_tokens::grants::{CodeRedemption, RefreshRequest};
-use keyreeve_tokens::{AuthenticatedClient, Browser, Error, ShownProof, TokenError, TokenResponse};
+use keyreeve_tokens::{AuthenticatedClient, Browser, Error, TokenError, TokenResponse};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "/oauth2/token";

@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "documents are written where they are used")]
 
+mod access;
 mod bulk;
 mod groups;
 mod lists;
@@ -209,7 +210,7 @@ on_a_server! {
         for bad in ["", "x", "a.b.c"] {
             let answer = scim.by(bad).get("/Users").await;
             refused(&answer, 401, "");
-            assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer "));
+            assert!(answer.challenge().unwrap().starts_with("Bearer "), "{answer}");
         }
     }
 

@@ -5,6 +5,7 @@ use crate::program::wire::{Answer, Client, Wire};
 use crate::program::{Program, Running};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use http::Method;
 use keyreeve_acceptance::build::ASSERTION_TYPE;
 use keyreeve_acceptance::{Page, VERIFIER, challenge_of};
 use keyreeve_base::{Clock as _, SystemClock};
@@ -19,6 +20,11 @@ const USER: &str = "canary-user";
 const PASSWORD: &str = "Canary-plover-anchor-41";
 const NEW_PASSWORD: &str = "Canary-heron-lantern-42";
 const CHOSEN_PASSWORD: &str = "Canary-dipper-ferry-43";
+const PROVISIONED_PASSWORD: &str = "Canary-avocet-harbour-47";
+const PATCHED_PASSWORD: &str = "Canary-curlew-harbour-48";
+const REPLACED_PASSWORD: &str = "Canary-godwit-harbour-49";
+const MISPLACED_PASSWORD: &str = "Canary-ruff-harbour-50";
+const WEAK_PASSWORD: &str = "canarycanary";
 const WRONG_PASSWORD: &str = "Canary-wrong-guess-44";
 const WRONG_SECRET: &str = "canary-wrong-client-secret-45";
 const WRONG_TOKEN: &str = "kr_rt_canary-wrong-token-46";
@@ -137,6 +143,7 @@ on_both_engines! {
         let server = program.serve();
         people(&server, &cast, &mut search).await;
         clients(&server, &cast, &mut search).await;
+        provision(&server, &cast, &mut search).await;
         let mut wire = Wire::open(server.address).await.unwrap();
         let metrics = wire.get("/metrics", "").await.unwrap().expect(200).body;
         assert!(metrics.contains("keyreeve_http_requests_total"));
@@ -222,6 +229,7 @@ async fn stored(program: &Program, engine: Engine, search: &mut Search) {
 
 struct Cast {
     portal: Client,
+    provisioner: Client,
     keyed: String,
     key: SigningKey,
 }
@@ -278,6 +286,11 @@ impl Cast {
             ("a password", PASSWORD),
             ("a new password", NEW_PASSWORD),
             ("a chosen password", CHOSEN_PASSWORD),
+            ("a provisioned password", PROVISIONED_PASSWORD),
+            ("a provisioned password, patched", PATCHED_PASSWORD),
+            ("a provisioned password, replaced", REPLACED_PASSWORD),
+            ("a provisioned password in the wrong place", MISPLACED_PASSWORD),
+            ("a provisioned password that is refused", WEAK_PASSWORD),
             ("a wrong password", WRONG_PASSWORD),
             ("a wrong secret", WRONG_SECRET),
             ("a wrong token", WRONG_TOKEN),
@@ -285,7 +298,13 @@ impl Cast {
         ] {
             search.secret(what, secret);
         }
-        Self { portal, keyed, key }
+        let create = ["client", "create", "--json", "--name", "Provisioner", "--client-id", "provisioner"];
+        let scope = ["--grant-type", "client_credentials", "--scope", "keyreeve:users:write"];
+        let made = program.run(&[&create[..], &scope].concat(), "");
+        let secret = made["client_secret"].as_str().unwrap().to_owned();
+        search.secret("a client's secret", &secret);
+        let provisioner = Client { id: "provisioner".to_owned(), secret };
+        Self { portal, provisioner, keyed, key }
     }
 
     fn assertion(&self) -> String {
@@ -469,6 +488,77 @@ async fn clients(server: &Running, cast: &Cast, search: &mut Search) {
     search.noted("a wrong password", wrong.expect(400));
     let right = wire.call("/token", &cast.portal, &grant(NEW_PASSWORD)).await.unwrap().expect(200);
     search.secret("a token", &right.text("access_token"));
+}
+
+/// Passwords that another system sets, where they belong and where they do not.
+async fn provision(server: &Running, cast: &Cast, search: &mut Search) {
+    const USERS: &str = "/scim/v2/default/Users";
+    let mut wire = Wire::open(server.address).await.unwrap();
+    let form = [("grant_type", "client_credentials")];
+    let token = wire.call("/token", &cast.provisioner, &form).await.unwrap().expect(200).text("access_token");
+    search.secret("a token", &token);
+    let schemas = json!(["urn:ietf:params:scim:schemas:core:2.0:User"]);
+    let user =
+        |name: &str, password: &str| json!({"schemas": schemas, "userName": name, "password": password});
+    let made = user("provisioned", PROVISIONED_PASSWORD).to_string();
+    let made = wire.send((Method::POST, USERS), &token, &made).await.unwrap().expect(201);
+    search.place("what a provisioned user is answered with", made.body.clone());
+    let path = format!("{USERS}/{}", made.text("id"));
+    let patch = |operation: Value| {
+        let schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"];
+        json!({"schemas": schemas, "Operations": [operation]}).to_string()
+    };
+    let replace = |path: &str, value: &str| patch(json!({"op": "replace", "path": path, "value": value}));
+    let patched = replace("password", PATCHED_PASSWORD);
+    let done = wire.send((Method::PATCH, &path), &token, &patched).await.unwrap().expect(200);
+    search.place("what a patched user is answered with", done.body);
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
+        {"method": "PUT", "path": path.trim_start_matches("/scim/v2/default"),
+            "data": user("provisioned", REPLACED_PASSWORD)},
+        {"method": "POST", "path": "/Users", "bulkId": "weak", "data": user("weak", WEAK_PASSWORD)},
+    ]});
+    let bulk = wire.send((Method::POST, "/scim/v2/default/Bulk"), &token, &bulk.to_string()).await.unwrap();
+    let statuses: Vec<Value> =
+        bulk.json()["Operations"].as_array().unwrap().iter().map(|done| done["status"].clone()).collect();
+    assert_eq!(statuses, ["200", "400"], "{bulk:?}");
+    search.place("the answer to a bulk request", bulk.body);
+
+    let mut misplaced = user("provisioned", MISPLACED_PASSWORD);
+    misplaced["passwd"] = MISPLACED_PASSWORD.into();
+    let unclosed = user("provisioned", MISPLACED_PASSWORD).to_string().replace('}', "");
+    let listed = json!({"schemas": schemas, "userName": "listed", "password": [MISPLACED_PASSWORD]});
+    for (what, method, path, document) in [
+        ("a weak password", Method::POST, USERS, user("weak", WEAK_PASSWORD).to_string()),
+        ("a weak password that is patched", Method::PATCH, path.as_str(), replace("password", WEAK_PASSWORD)),
+        ("an unknown attribute", Method::PUT, path.as_str(), misplaced.to_string()),
+        ("a document that is not whole", Method::POST, USERS, unclosed),
+        ("a list of passwords", Method::POST, USERS, listed.to_string()),
+        (
+            "a path below a password",
+            Method::PATCH,
+            path.as_str(),
+            replace("password.value", MISPLACED_PASSWORD),
+        ),
+        (
+            "an operation of another kind",
+            Method::PATCH,
+            path.as_str(),
+            patch(json!({"op": MISPLACED_PASSWORD, "path": "password", "value": "x"})),
+        ),
+    ] {
+        let answer = wire.send((method, path), &token, &document).await.unwrap();
+        search.noted(what, answer.expect(400));
+    }
+    let asked = [("filter", format!("password eq \"{REPLACED_PASSWORD}\""))];
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
+    let answer = wire.send((Method::GET, &format!("{USERS}?{query}")), &token, "").await.unwrap();
+    search.noted("a filter by a password", answer.expect(400));
+    for right in [REPLACED_PASSWORD, PATCHED_PASSWORD] {
+        let form = [("grant_type", "password"), ("username", "provisioned"), ("password", right)];
+        let status = if right == REPLACED_PASSWORD { 200 } else { 400 };
+        let answer = wire.call("/token", &cast.portal, &form).await.unwrap().expect(status);
+        search.noted("a provisioned password", answer);
+    }
 }
 
 /// The path in a redirect to this server.

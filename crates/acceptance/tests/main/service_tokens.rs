@@ -1,12 +1,12 @@
 //! Service accounts at the token endpoint (RFC 6749 section 4.4), and what their tokens are good for.
 
 use keyreeve_acceptance::{Answer, Mount, Server, jwt, on_a_server};
+use keyreeve_base::Presentation;
 use keyreeve_base::{GroupId, Timestamp};
 use keyreeve_identity::{
     Cause, MembershipKind, NewGroup, NewServiceAccount, Party, ServiceAccount, ServiceAccountPatch,
     StateChange, Subject,
 };
-use keyreeve_tokens::Presentation;
 use std::sync::Arc;
 use std::time::Duration;
 

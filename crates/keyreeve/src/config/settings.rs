@@ -236,7 +236,7 @@ settings! {
             ForwardedBy::XForwardedFor => "x-forwarded-for",
             ForwardedBy::Forwarded => "forwarded",
         }.to_owned());
-    "api_rate_limit", "requests a minute that each caller of the API may make at this node; 0 for any number",
+    "api_rate_limit", "requests a minute that each caller may make of the native API and SCIM at this node; 0 for any number",
         |c, given| c.api_rate_limit = integer(given, 0..=10_000_000)?, |c| Some(c.api_rate_limit.to_string());
     "metrics_listen", "ADDRESS:PORT that serves /metrics alone; unset: on `listen`, for loopback development only",
         |c, given| c.metrics_listen = Some(address(given)?), |c| c.metrics_listen.map(|a| a.to_string());

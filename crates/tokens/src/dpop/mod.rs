@@ -12,7 +12,7 @@ use crate::error::{Error, TokenError};
 use crate::resource;
 use crate::schema;
 use crate::service::Tokens;
-use keyreeve_base::{TenantId, Timestamp};
+use keyreeve_base::{ShownProof, TenantId, Timestamp};
 use keyreeve_identity::Tenant;
 use keyreeve_store::{Tx, params};
 use proof::{Expected, Proof};
@@ -21,17 +21,6 @@ use std::time::Duration;
 /// How long a nonce is good for.
 const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 const NONCE_PURPOSE: &[u8] = b"tokens/dpop_nonce";
-
-/// A proof as it was shown, with the request that it was shown for.
-#[derive(Clone, Copy, Debug)]
-pub struct ShownProof<'a> {
-    /// The one `DPoP` header.
-    pub proof: &'a str,
-    /// The method of the request.
-    pub method: &'a str,
-    /// The path of the request below the public URL, without its query.
-    pub path: &'a str,
-}
 
 /// What came of a proof that does not hold.
 pub(crate) enum NoProof {

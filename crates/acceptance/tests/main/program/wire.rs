@@ -93,6 +93,19 @@ impl Wire {
         self.ask(request.body(body(form)).unwrap()).await
     }
 
+    /// Sends a document with an access token.
+    pub async fn send(
+        &mut self,
+        (method, path): (Method, &str),
+        token: &str,
+        document: &str,
+    ) -> Result<Answer, Lost> {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.ask(request.body(Full::from(document.to_owned())).unwrap()).await
+    }
+
     async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Lost> {
         let shown = format!("{} {}", request.method(), request.uri());
         let asking = async {
