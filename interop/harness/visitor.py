@@ -1,14 +1,17 @@
 """Someone with a browser that runs no scripts: keeps cookies, follows redirects, fills in the forms it is shown."""
 
+import base64
+import hashlib
+import secrets
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2 as httpx
 from bs4 import BeautifulSoup, Tag
 
-from harness.server import Person
+from harness.server import Client, Person, Server
 
 MAX_REDIRECTS = 10
 MAX_PAGES = 8
@@ -142,3 +145,29 @@ class Visitor:
             assert response.status_code in {302, 303}, f"{request.url} redirects by {response.status_code}"
             request = self._http.build_request("GET", target)
         raise AssertionError(f"more than {MAX_REDIRECTS} redirects, last to {request.url}")
+
+
+def sign_in(server: Server, client: Client, person: Person, scope: str = "") -> dict[str, Any]:
+    """A token response, fetched without any library."""
+    metadata = server.discovery()
+    verifier = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    query = {
+        "client_id": client.client_id,
+        "response_type": "code",
+        "redirect_uri": client.redirect_uri,
+        "scope": scope or client.scope,
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    with Visitor((client.redirect_uri,)) as visitor:
+        arrival = visitor.sign_in(f"{metadata['authorization_endpoint']}?{urlencode(query)}", person)
+    form = {
+        "grant_type": "authorization_code",
+        "code": arrival.parameters["code"],
+        "redirect_uri": client.redirect_uri,
+        "code_verifier": verifier,
+    }
+    answer = httpx.post(metadata["token_endpoint"], data=form, auth=(client.client_id, client.secret or ""))
+    token: dict[str, Any] = answer.raise_for_status().json()
+    return token

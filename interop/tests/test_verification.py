@@ -1,11 +1,7 @@
 """PyJWT (PyPI) and jose (npm) verify our tokens across a restart and a rotation of the keys, in every algorithm."""
 
-import base64
-import hashlib
-import secrets
 import time
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx2 as httpx
 import jwt
@@ -13,33 +9,7 @@ import pytest
 
 from harness.node import Program
 from harness.server import Client, Person, Server
-from harness.visitor import Visitor
-
-
-def sign_in(server: Server, client: Client, person: Person) -> dict[str, Any]:
-    """A token response, fetched without any library."""
-    metadata = server.discovery()
-    verifier = secrets.token_urlsafe(48)
-    digest = hashlib.sha256(verifier.encode()).digest()
-    query = {
-        "client_id": client.client_id,
-        "response_type": "code",
-        "redirect_uri": client.redirect_uri,
-        "scope": client.scope,
-        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
-        "code_challenge_method": "S256",
-    }
-    with Visitor((client.redirect_uri,)) as visitor:
-        arrival = visitor.sign_in(f"{metadata['authorization_endpoint']}?{urlencode(query)}", person)
-    form = {
-        "grant_type": "authorization_code",
-        "code": arrival.parameters["code"],
-        "redirect_uri": client.redirect_uri,
-        "code_verifier": verifier,
-    }
-    answer = httpx.post(metadata["token_endpoint"], data=form, auth=(client.client_id, client.secret or ""))
-    token: dict[str, Any] = answer.raise_for_status().json()
-    return token
+from harness.visitor import sign_in
 
 
 def published(server: Server) -> set[str]:

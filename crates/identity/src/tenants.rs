@@ -230,7 +230,8 @@ impl Tenants<'_> {
     /// Changes a tenant. With `version`, only if it still is at that version.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionConflict`], [`Error::Invalid`] for a value or for a tenant that is archived.
+    /// [`Error::NotFound`], [`Error::VersionConflict`], [`Error::Invalid`] for a value, for a tenant that is archived
+    /// and for archiving the first one.
     pub async fn update(
         self,
         id: TenantId,
@@ -288,6 +289,11 @@ impl TenantPatch {
     fn apply(&self, before: Tenant, now: Timestamp) -> Result<Tenant, Error> {
         if before.archived_at.is_some() {
             return Err(Error::invalid("tenant", "is archived"));
+        }
+        if self.archive && before.slug == DEFAULT_SLUG {
+            let problem =
+                "is the first one, whose administrators keep all others: it is not put away for good";
+            return Err(Error::invalid("tenant", problem));
         }
         Ok(Tenant {
             name: self.name.as_deref().map_or(before.name, |name| name.trim().to_owned()),

@@ -40,9 +40,9 @@ on_both_engines! {
         assert_eq!(lines, ["tenant.update success"]);
         let (_, lines) = house.lines_of(house.change_state(ada.id, StateChange::Archive)).await;
         assert_eq!(lines, ["user.archive success"]);
-        let patch = TenantPatch { archive: true, ..TenantPatch::default() };
+        let patch = TenantPatch { enabled: Some(false), ..TenantPatch::default() };
         let (_, lines) = house.lines_of(house.identity.tenants().update(house.id(), 2, patch, &cause)).await;
-        assert_eq!(lines, ["tenant.archive success"]);
+        assert_eq!(lines, ["tenant.update success"]);
         house.check().await;
     }
 

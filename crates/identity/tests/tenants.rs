@@ -21,6 +21,8 @@ on_both_engines! {
         let archive = TenantPatch { archive: true, ..TenantPatch::default() };
         let archived = tenants.update(other.id, 1, archive.clone(), &Cause::operator()).await.unwrap();
         assert!(!archived.is_active());
+        let first = tenants.update(house.id(), house.tenant.version, archive.clone(), &Cause::operator()).await;
+        assert!(matches!(first, Err(Error::Invalid { field: "tenant", .. })), "{first:?}");
         assert!(matches!(tenants.create(new("team-1"), &Cause::operator()).await, Err(Error::Taken("slug"))));
         assert!(matches!(tenants.update(other.id, 2, archive, &Cause::operator()).await, Err(Error::Invalid { .. })));
         assert_eq!(tenants.list(None, 500).await.unwrap().len(), 2);

@@ -2,6 +2,8 @@
 
 mod audit;
 mod delegated;
+mod directory;
+mod installation;
 mod policy;
 mod transfers;
 mod users;

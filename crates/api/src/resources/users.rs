@@ -540,6 +540,11 @@ async fn availability(call: Call) -> Result<Reply, Refused> {
         call.authority(),
         &cause.origin,
     );
-    let available = asked.await??;
+    let available = match asked.await {
+        Err(keyreeve_identity::Error::Invalid { problem, .. }) => {
+            return Err(Refused::parameter("name", problem));
+        }
+        answer => answer??,
+    };
     Reply::ok(&AvailabilityDoc { available })
 }

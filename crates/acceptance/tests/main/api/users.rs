@@ -81,4 +81,14 @@ on_a_server! {
         assert_eq!(taken.json()["errors"][0]["pointer"], "/username");
         post("bob").send().await.check(201);
     }
+
+    async fn whether_a_name_is_free_is_told_to_those_who_may_know(server: &Server) {
+        let admin = server.administrator().await;
+        server.user("ada").create().await;
+        let asked = |name: &'static str| admin.get(&format!("/usernames/{name}"));
+        assert_eq!(asked("ADA").send().await.expect(200).json()["available"], false);
+        assert_eq!(asked("bob").send().await.expect(200).json()["available"], true);
+        let impossible = asked("a%1Cb").send().await.expect(400).json();
+        assert_eq!(impossible["errors"][0]["parameter"], "name", "{impossible}");
+    }
 }
