@@ -27,11 +27,27 @@ pub struct Cache<K, V> {
     hasher: RandomState,
     /// Raised when everything must go.
     epoch: AtomicU64,
+    /// Raised before anything goes; see [`Cache::watch`].
+    changes: AtomicU64,
     slots: Box<[AtomicU64]>,
     hits: Counter,
     misses: Counter,
-    entries: quick_cache::sync::Cache<(TenantId, K), Held<V>>,
+    entries: quick_cache::sync::Cache<(TenantId, K), Held<V>, Weigher<V>>,
 }
+
+/// How much a value weighs.
+#[derive(Clone)]
+struct Weigher<V>(fn(&V) -> u64);
+
+impl<K, V> quick_cache::Weighter<(TenantId, K), Held<V>> for Weigher<V> {
+    fn weight(&self, _: &(TenantId, K), held: &Held<V>) -> u64 {
+        (self.0)(&held.value)
+    }
+}
+
+/// A moment before something was read; see [`Cache::watch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watch(u64);
 
 #[derive(Clone)]
 struct Held<V> {
@@ -54,14 +70,28 @@ where
     /// is read as a `K`; one that cannot be read, or that names no tenant, empties the cache.
     #[must_use]
     pub fn new(store: &Store, topic: &'static str, capacity: usize) -> Arc<Self> {
+        let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
+        Self::weighted(store, topic, (capacity, weight), |_| 1)
+    }
+
+    /// The same, of values that differ in size: about `items` of them, and at most `weight` by what `weigh` says of each
+    /// (bytes, say).
+    #[must_use]
+    pub fn weighted(
+        store: &Store,
+        topic: &'static str,
+        (items, weight): (usize, u64),
+        weigh: fn(&V) -> u64,
+    ) -> Arc<Self> {
         let cache = Arc::new(Self {
             store: store.clone(),
             hasher: RandomState::new(),
             epoch: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             hits: counter!("keyreeve_cache_hits_total", "cache" => topic),
             misses: counter!("keyreeve_cache_misses_total", "cache" => topic),
-            entries: quick_cache::sync::Cache::new(capacity),
+            entries: quick_cache::sync::Cache::with_weighter(items, weight, Weigher(weigh)),
         });
         // Weak, or the store's callback would keep the cache, and the cache the store, alive for ever.
         let weak = Arc::downgrade(&cache);
@@ -88,11 +118,13 @@ where
 
     /// Forgets one value.
     pub fn forget(&self, tenant: TenantId, key: &K) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.slot(tenant, key).fetch_add(1, Ordering::AcqRel);
     }
 
     /// Forgets everything.
     pub fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -113,6 +145,22 @@ where
             self.entries.insert((tenant, key.clone()), Held { version, value: value.clone() });
         }
         Ok(value)
+    }
+
+    /// Notes the moment before something is read of which several values may come: [`Cache::put`] keeps them.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch(self.changes.load(Ordering::Acquire))
+    }
+
+    /// Keeps a value that was read since `watch`, if nothing at all has been forgotten meanwhile.
+    pub fn put(&self, watch: Watch, tenant: TenantId, key: K, value: V) {
+        // In this order: whoever forgets raises `changes` before the version, so that a version which is read here and
+        // is a new one is found out by the comparison.
+        let version = self.version(tenant, &key);
+        if self.changes.load(Ordering::Acquire) == watch.0 && self.store.fresh(STALENESS) {
+            self.entries.insert((tenant, key), Held { version, value });
+        }
     }
 
     /// The value of `key` if memory holds a current one.

@@ -3,7 +3,7 @@
 use keyreeve_base::TenantId;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,8 @@ pub(crate) struct Feed {
     /// the injected clock: it is compared with how long a message took, and a test that turns the clock by a day has
     /// not made its caches a day old.
     known_at: AtomicU64,
+    /// The mark (by the database's clock) up to which the same is so; on SQLite the last that was given out.
+    mark: AtomicI64,
     /// Every change is announced before its writer is answered (SQLite): always current.
     synchronous: bool,
 }
@@ -69,6 +71,7 @@ impl Feed {
             subscribers: RwLock::default(),
             start: Instant::now(),
             known_at: AtomicU64::new(NEVER),
+            mark: AtomicI64::new(i64::MIN),
             synchronous,
         }
     }
@@ -96,8 +99,21 @@ impl Feed {
         u64::try_from(at.saturating_duration_since(self.start).as_micros()).unwrap_or(NEVER - 1)
     }
 
-    /// Everything that was committed before `at` has been announced.
-    pub(crate) fn current_as_of(&self, at: Instant) {
+    /// A mark that is greater than every one that was given out here, and not before `now`.
+    pub(crate) fn next_mark(&self, now: i64) -> i64 {
+        let next = |last: i64| Some(now.max(last.saturating_add(1)));
+        match self.mark.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
+            Ok(last) | Err(last) => now.max(last.saturating_add(1)),
+        }
+    }
+
+    pub(crate) fn heard(&self, mark: i64) -> bool {
+        self.synchronous || self.mark.load(Ordering::Acquire) >= mark
+    }
+
+    /// Everything that was committed before `at`, which by the database's clock was `mark`, has been announced.
+    pub(crate) fn current_as_of(&self, at: Instant, mark: i64) {
+        self.mark.store(mark, Ordering::Release);
         self.known_at.store(self.elapsed(at), Ordering::Release);
     }
 
@@ -119,7 +135,8 @@ mod tests {
     fn a_node_is_fresh_only_as_long_as_it_has_heard() {
         let feed = Feed::new(false);
         assert!(!feed.fresh(Duration::MAX), "nothing was heard yet");
-        feed.current_as_of(Instant::now());
+        feed.current_as_of(Instant::now(), 7);
+        assert!(feed.heard(7) && !feed.heard(8));
         assert!(feed.fresh(Duration::from_secs(60)));
         std::thread::sleep(Duration::from_millis(5));
         assert!(!feed.fresh(Duration::from_millis(1)));

@@ -68,7 +68,7 @@ mod sqlite;
 mod tx;
 mod value;
 
-pub use cache::{Cache, STALENESS};
+pub use cache::{Cache, STALENESS, Watch};
 pub use change::{Change, OnChange};
 pub use error::{Cause, Error};
 pub use migrate::Migration;
@@ -95,6 +95,7 @@ pub struct Store {
 
 struct Inner {
     backend: Backend,
+    world: World,
     feed: Arc<Feed>,
     meter: Arc<Meter>,
 }
@@ -163,7 +164,12 @@ impl Store {
             }
         };
         let store = Self {
-            inner: Arc::new(Inner { backend, feed: ground.feed.clone(), meter: ground.meter.clone() }),
+            inner: Arc::new(Inner {
+                backend,
+                world: ground.world.clone(),
+                feed: ground.feed.clone(),
+                meter: ground.meter.clone(),
+            }),
         };
         if exclusive {
             migrate::run(&store, &ground.world, migrations).await?;
@@ -278,6 +284,26 @@ impl Store {
     #[must_use]
     pub fn fresh(&self, within: Duration) -> bool {
         self.inner.feed.fresh(within)
+    }
+
+    /// A mark behind everything that was committed before this call, whoever committed it: microseconds by the database's
+    /// clock. See [`Store::heard`].
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn mark(&self) -> Result<i64, Error> {
+        match &self.inner.backend {
+            Backend::Sqlite(_) => Ok(self.inner.feed.next_mark(self.inner.world.now().micros())),
+            Backend::Postgres(_) => {
+                self.read(async |tx: &mut Tx<'_>| tx.scalar::<i64>(&postgres::NOW, &[]).await).await
+            }
+        }
+    }
+
+    /// Whether everything before `mark` has been announced on this node. Costs no lock.
+    #[must_use]
+    pub fn heard(&self, mark: i64) -> bool {
+        self.inner.feed.heard(mark)
     }
 
     /// Forgets announced changes that every node has long heard of; answers how many. For a background job.

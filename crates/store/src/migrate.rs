@@ -14,7 +14,8 @@ pub struct Migration {
     /// A name that stays for ever: `room/0001_what`.
     pub id: &'static str,
     /// DDL (and, with care, DML) with type words: `{uuid}`, `{time}`, `{int}`, `{bool}`, `{json}`, `{blob}`, `{text}`,
-    /// and `{strict}` behind the closing parenthesis of each table. Keep each step small: it is one transaction.
+    /// and `{strict}` (or `{clustered}`) behind the closing parenthesis of each table; `{serial}` makes a column a primary
+    /// key that the database numbers. Keep each step small: it is one transaction.
     pub sql: &'static str,
 }
 

@@ -229,7 +229,7 @@ impl Follower {
             changes = vec![Change::Everything];
         }
         self.ground.feed.publish(&changes);
-        self.ground.feed.current_as_of(start);
+        self.ground.feed.current_as_of(start, clock);
         self.clock = Some(clock);
         self.seen.retain(|_, until| *until >= clock.saturating_sub(micros(OVERLAP)));
         Ok(())
