@@ -13,6 +13,7 @@ use keyreeve_http::origin::TrustedProxies;
 use keyreeve_http::route::{RouteSpec, Routes};
 use keyreeve_identity::{Identity, IdentityOptions};
 use keyreeve_mail::Mailer;
+use keyreeve_sharing::{Sharing, SharingOptions};
 use keyreeve_store::{Location, Migration, Options, Store};
 use keyreeve_tokens::{Tokens, TokensOptions};
 use keyreeve_transfer::Transfer;
@@ -39,6 +40,8 @@ pub struct Inner {
     pub identity: Identity,
     /// Clients, grants, tokens, signing keys.
     pub tokens: Tokens,
+    /// Resources, grants, and who may do what.
+    pub sharing: Sharing,
     /// Imports and exports.
     pub transfer: Transfer,
     /// The client for requests that leave the server.
@@ -79,6 +82,7 @@ pub fn migrations() -> Vec<Migration> {
         keyreeve_tokens::MIGRATIONS,
         keyreeve_transfer::MIGRATIONS,
         keyreeve_events::MIGRATIONS,
+        keyreeve_sharing::MIGRATIONS,
     ]
     .concat()
 }
@@ -149,6 +153,8 @@ impl App {
                 pushed_path: doors::PUSHED_PATH.to_owned(),
             },
         );
+        let sharing =
+            Sharing::new(store.clone(), world.clone(), identity.clone(), &SharingOptions::default());
         let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());
         let events = Events::new(store.clone(), world.clone(), identity.clone(), fetcher.clone());
         Ok(Self(Arc::new(Inner {
@@ -157,6 +163,7 @@ impl App {
             world,
             store,
             identity,
+            sharing,
             transfer,
             tokens,
             fetcher,

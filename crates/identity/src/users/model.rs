@@ -223,7 +223,7 @@ pub enum Patch<T> {
 
 impl<T: Clone> Patch<T> {
     /// Applies it to a field; says whether it touches it.
-    pub(crate) fn apply(&self, value: &mut Option<T>) -> bool {
+    pub fn apply(&self, value: &mut Option<T>) -> bool {
         match self {
             Self::Keep => return false,
             Self::Clear => *value = None,

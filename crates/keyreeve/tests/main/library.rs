@@ -102,6 +102,7 @@ on_both_engines! {
             keyreeve_tokens::STATEMENTS,
             keyreeve_transfer::STATEMENTS,
             keyreeve_events::EVERY_STATEMENT,
+            keyreeve_sharing::STATEMENTS,
         ] {
             for statement in statements {
                 if let Err(error) = test.store.prepare(statement).await {

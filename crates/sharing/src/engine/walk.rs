@@ -1,0 +1,254 @@
+//! The walk up from a resource, and what a subject has there.
+
+use super::node::{HeldKey, MAX_KEPT};
+use super::{Grants, Held, Node, Who};
+use crate::model::{Model, TypeEntry};
+use crate::{Error, Sharing, schema};
+use keyreeve_base::TenantId;
+use keyreeve_store::{Tx, params};
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The most grants that a walk reads in one statement; where there are more, they are read node by node.
+const MAX_AT_ONCE: usize = 4_096;
+
+/// How often a question is asked again because something has changed meanwhile.
+pub(crate) const ATTEMPTS: u32 = 4;
+
+/// A resource with everything above it: itself first, what has no parent last.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) tenant: TenantId,
+    pub(crate) model: Arc<Model>,
+    pub(crate) nodes: Vec<Arc<Node>>,
+}
+
+/// One reason why a subject has something on a resource.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ground {
+    /// How far above the resource: 0 is the resource itself.
+    pub(crate) above: usize,
+    /// The name of the permission; none for ownership.
+    pub(crate) name: Option<u32>,
+    /// The grant; none for ownership.
+    pub(crate) held: Option<Held>,
+}
+
+impl Seen {
+    pub(crate) fn node(&self) -> Option<&Arc<Node>> {
+        self.nodes.first()
+    }
+
+    pub(crate) fn key(&self) -> i64 {
+        self.node().map_or(0, |node| node.key)
+    }
+
+    /// The resource's type.
+    pub(crate) fn entry(&self) -> Option<&Arc<TypeEntry>> {
+        self.node().and_then(|node| self.model.type_by_key(node.type_key))
+    }
+}
+
+impl Sharing {
+    /// The resource of this identifier, if it is there.
+    pub(crate) async fn look_up(&self, tenant: TenantId, id: &str) -> Result<Option<Seen>, Error> {
+        match self.key_of(tenant, id).await? {
+            Some(key) => self.walk(tenant, key).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) async fn key_of(&self, tenant: TenantId, id: &str) -> Result<Option<i64>, Error> {
+        if !crate::model::can_be_id(id) {
+            return Ok(None);
+        }
+        let owned = id.to_owned();
+        if let Some(known) = self.engine().ids.peek(tenant, &owned) {
+            return Ok(known);
+        }
+        let wanted = owned.clone();
+        let load = || async {
+            let read = async move |tx: &mut Tx<'_>| {
+                tx.query_opt(&schema::KEY_OF, &params![tenant, &wanted], |row| row.get::<i64>(0)).await
+            };
+            Ok::<_, Error>(self.store().read(read).await?)
+        };
+        self.engine().ids.get_with(tenant, &owned, load).await
+    }
+
+    /// The resource of this key and everything above it; none where it, or something above it, was removed.
+    pub(crate) async fn walk(&self, tenant: TenantId, key: i64) -> Result<Option<Seen>, Error> {
+        let model = self.model(tenant).await?;
+        let mut nodes = Vec::with_capacity(12);
+        let mut next = Some(key);
+        let mut missed = false;
+        while let Some(key) = next {
+            let node = match self.engine().nodes.peek(tenant, &key) {
+                Some(node) => node,
+                None if missed => self.load_up(tenant, key).await?,
+                None => {
+                    missed = true;
+                    self.load_one(tenant, key).await?
+                }
+            };
+            let Some(node) = node.filter(|node| node.alive) else { return Ok(None) };
+            next = node.parent;
+            nodes.push(node);
+            if nodes.len() > self.engine().walk_limit {
+                return Err(keyreeve_store::Error::corrupt("a resource has too much above it").into());
+            }
+        }
+        Ok(Some(Seen { tenant, model, nodes }))
+    }
+
+    async fn load_one(&self, tenant: TenantId, key: i64) -> Result<Option<Arc<Node>>, Error> {
+        let nodes = &self.engine().nodes;
+        let load = || async {
+            let read = async move |tx: &mut Tx<'_>| {
+                let found = tx.query_opt(&schema::NODE, &params![tenant, key], Node::from_row).await?;
+                match found {
+                    Some(mut node) => {
+                        node.grants = grants_on(tx, key).await?;
+                        Ok::<_, keyreeve_store::Error>(Some(Arc::new(node)))
+                    }
+                    None => Ok(None),
+                }
+            };
+            Ok::<_, Error>(self.store().read(read).await?)
+        };
+        nodes.get_with(tenant, &key, load).await
+    }
+
+    /// The same for everything above it at once; answers the lowest.
+    async fn load_up(&self, tenant: TenantId, key: i64) -> Result<Option<Arc<Node>>, Error> {
+        let cache = &self.engine().nodes;
+        let watch = cache.watch();
+        let limit = i64::try_from(self.engine().walk_limit).unwrap_or(i64::MAX);
+        let read = async move |tx: &mut Tx<'_>| {
+            let mut nodes = tx.query(&schema::UP, &params![tenant, key, limit], Node::from_row).await?;
+            let at_once = i64::try_from(MAX_AT_ONCE).unwrap_or(i64::MAX);
+            let bounds = params![tenant, key, limit, at_once];
+            let found = tx.query(&schema::GRANTS_UP, &bounds, Held::from_row).await?;
+            if found.len() < MAX_AT_ONCE {
+                let mut by_key: HashMap<i64, Vec<Held>> = HashMap::new();
+                for (key, held) in found {
+                    by_key.entry(key).or_default().push(held);
+                }
+                for node in &mut nodes {
+                    node.grants = kept(by_key.remove(&node.key).unwrap_or_default());
+                }
+            } else {
+                for node in &mut nodes {
+                    node.grants = grants_on(tx, node.key).await?;
+                }
+            }
+            Ok::<_, keyreeve_store::Error>(nodes)
+        };
+        let mut lowest = None;
+        for node in self.store().read(read).await? {
+            let node = Arc::new(node);
+            lowest.get_or_insert_with(|| Arc::clone(&node));
+            cache.put(watch, tenant, node.key, Some(node));
+        }
+        Ok(lowest)
+    }
+
+    /// Every reason why a subject has something on a resource, from the resource upwards.
+    pub(crate) async fn grounds(&self, who: &Who, seen: &Seen) -> Result<Vec<Ground>, Error> {
+        let mut grounds = Vec::new();
+        for above in 0..seen.nodes.len() {
+            self.grounds_at(who, seen, above, &mut |ground| {
+                grounds.push(ground);
+                false
+            })
+            .await?;
+        }
+        Ok(grounds)
+    }
+
+    /// The reasons at one of the nodes, until `found` says that it has what it wants; whether it has.
+    pub(crate) async fn grounds_at(
+        &self,
+        who: &Who,
+        seen: &Seen,
+        above: usize,
+        found: &mut (dyn FnMut(Ground) -> bool + Send),
+    ) -> Result<bool, Error> {
+        let Some(node) = seen.nodes.get(above) else { return Ok(false) };
+        self.grounds_of(who, &seen.model, (seen.tenant, node, above), found).await
+    }
+
+    /// The same at one node, which lies so far above the resource in question.
+    pub(crate) async fn grounds_of(
+        &self,
+        who: &Who,
+        model: &Model,
+        (tenant, node, above): (TenantId, &Node, usize),
+        found: &mut (dyn FnMut(Ground) -> bool + Send),
+    ) -> Result<bool, Error> {
+        if who.has(node.owner.uuid()) && found(Ground { above, name: None, held: None }) {
+            return Ok(true);
+        }
+        let now = self.world().now().micros();
+        let mut test = |held: &Held| {
+            if !held.holds(now) || above > 0 && !held.cascades {
+                return false;
+            }
+            let name = model.name_of(held.permission);
+            name.is_some() && found(Ground { above, name, held: Some(*held) })
+        };
+        match &node.grants {
+            Grants::All(grants) if grants.len() <= who.len().saturating_mul(2) => {
+                Ok(grants.iter().any(|held| who.has(held.party) && test(held)))
+            }
+            Grants::All(grants) => {
+                Ok(who.parties().any(|party| of_party(grants, party).iter().any(&mut test)))
+            }
+            Grants::Many => {
+                for party in who.parties() {
+                    let held = self.held_by(tenant, HeldKey { resource: node.key, party }).await?;
+                    if held.iter().any(&mut test) {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// What one party was granted on one resource.
+    async fn held_by(&self, tenant: TenantId, key: HeldKey) -> Result<Arc<[Held]>, Error> {
+        let load = || async {
+            let read = async move |tx: &mut Tx<'_>| {
+                let of = params![key.resource, key.party];
+                let found = tx.query(&schema::GRANTS_TO, &of, |row| Ok(Held::from_row(row)?.1)).await?;
+                Ok::<Arc<[Held]>, keyreeve_store::Error>(found.into())
+            };
+            Ok::<_, Error>(self.store().read(read).await?)
+        };
+        self.engine().held.get_with(tenant, &key, load).await
+    }
+}
+
+/// The grants of one party, of grants in the order of the parties.
+fn of_party(grants: &[Held], party: Uuid) -> &[Held] {
+    let start = grants.partition_point(|held| held.party < party);
+    let rest = grants.get(start..).unwrap_or_default();
+    let length = rest.iter().take_while(|held| held.party == party).count();
+    rest.get(..length).unwrap_or_default()
+}
+
+async fn grants_on(tx: &mut Tx<'_>, key: i64) -> Result<Grants, keyreeve_store::Error> {
+    let limit = i64::try_from(MAX_KEPT).unwrap_or(i64::MAX).saturating_add(1);
+    let found = tx.query(&schema::GRANTS_ON, &params![key, limit], |row| Ok(Held::from_row(row)?.1)).await?;
+    Ok(kept(found))
+}
+
+fn kept(mut grants: Vec<Held>) -> Grants {
+    if grants.len() > MAX_KEPT {
+        return Grants::Many;
+    }
+    grants.sort_unstable_by_key(|held| held.party);
+    Grants::All(grants.into())
+}
