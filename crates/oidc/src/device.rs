@@ -9,8 +9,9 @@ use http::StatusCode;
 pub(crate) async fn begin(request: ClientRequest) -> Response {
     let begun = async {
         let client = request.authenticate().await?;
-        let scope = request.params.get("scope");
-        request.state.tokens().authorize_device(&request.tenant, &client, scope, &request.origin).await
+        let resources: Vec<&str> = request.params.all("resource").collect();
+        let asked = (request.params.get("scope"), resources.as_slice());
+        request.state.tokens().authorize_device(&request.tenant, &client, asked, &request.origin).await
     };
     match begun.await {
         Ok(device) => answer::json(StatusCode::OK, &device),

@@ -2,17 +2,15 @@
 
 use crate::answer;
 use crate::params::{Form, Given, Query};
-use crate::state::{OidcState, prefix};
+use crate::state::{Arrival, OidcState, prefix};
 use axum::extract::FromRequestParts;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use keyreeve_base::Origin;
 use keyreeve_http::browser::{ErrorPage, FormPost, TenantCookies, path};
 use keyreeve_http::csrf::browser_nonce;
-use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::{ParamError, Params, StrictForm, StrictQuery};
-use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Admitted, Tenant};
 use keyreeve_tokens::logout::{Logout, LogoutRequest};
 use keyreeve_tokens::{Authorize, Browser, Error, Redirect, ResponseMode};
@@ -95,10 +93,7 @@ impl FromRequestParts<OidcState> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &OidcState) -> Result<Self, Response> {
-        let name = TenantName::from_request_parts(parts, state).await?;
-        let tenant = state.tenant(&name).await?;
-        let ClientOrigin(origin) =
-            ClientOrigin::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Arrival { name, tenant, origin } = Arrival::from_request_parts(parts, state).await?;
         let cookies = TenantCookies::of(state.cookies(), name.0.as_deref());
         let mark = match cookies.read(&parts.headers, &cookies.browser()) {
             Some(mark) => (mark.to_owned(), false),

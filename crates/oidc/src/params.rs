@@ -4,8 +4,9 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use keyreeve_http::params::{ParamError, Params, StrictForm};
 
-/// The parameters that may be given more than once (RFC 8707 section 2). Whoever reads one asks for all of its values.
-const REPEATABLE: [&str; 1] = ["resource"];
+/// The parameters that may be given more than once (RFC 8707 section 2, RFC 8693 section 2.1). Whoever reads one asks for all
+/// of its values.
+const REPEATABLE: [&str; 2] = ["resource", "audience"];
 
 /// The parameters of the query string.
 pub(crate) struct Query(pub(crate) Params);

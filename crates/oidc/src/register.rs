@@ -1,7 +1,7 @@
 //! Dynamic client registration (RFC 7591) and its management (RFC 7592).
 
 use crate::answer;
-use crate::state::OidcState;
+use crate::state::{Arrival, OidcState};
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -9,11 +9,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use keyreeve_base::Origin;
 use keyreeve_crypto::Secret;
 use keyreeve_http::json::SmallJson;
-use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::ParamError;
 use keyreeve_http::presented::{Challenge, Scheme};
 use keyreeve_http::rate;
-use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
 use keyreeve_tokens::registration::{ClientInformation, ClientMetadata, RegistrationError};
 use serde::Deserialize;
@@ -35,10 +33,7 @@ impl FromRequestParts<OidcState> for Asked {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &OidcState) -> Result<Self, Response> {
-        let name = TenantName::from_request_parts(parts, state).await?;
-        let tenant = state.tenant(&name).await?;
-        let ClientOrigin(origin) =
-            ClientOrigin::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Arrival { tenant, origin, .. } = Arrival::from_request_parts(parts, state).await?;
         let token = bearer(&parts.headers).map(Secret::new);
         Ok(Self { state: state.clone(), tenant, origin, token })
     }

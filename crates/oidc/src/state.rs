@@ -2,10 +2,13 @@
 
 use crate::BrowserPages;
 use crate::answer;
+use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use keyreeve_base::World;
+use http::request::Parts;
+use keyreeve_base::{Origin, World};
 use keyreeve_http::cookie::CookieNames;
+use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::problem::Problem;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
@@ -53,6 +56,25 @@ impl OidcState {
             Ok(None) => Err(Problem::of(StatusCode::NOT_FOUND).into_response()),
             Err(error) => Err(answer::internal(&error)),
         }
+    }
+}
+
+/// Where a request comes to, and where it comes from.
+pub(crate) struct Arrival {
+    pub(crate) name: TenantName,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) origin: Origin,
+}
+
+impl FromRequestParts<OidcState> for Arrival {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &OidcState) -> Result<Self, Response> {
+        let name = TenantName::from_request_parts(parts, state).await?;
+        let tenant = state.tenant(&name).await?;
+        let origin = ClientOrigin::from_request_parts(parts, state).await;
+        let ClientOrigin(origin) = origin.map_err(IntoResponse::into_response)?;
+        Ok(Self { name, tenant, origin })
     }
 }
 

@@ -3,22 +3,24 @@
 use crate::answer::{self, bad_params};
 use crate::client_auth::{self, Presented};
 use crate::params::Form;
-use crate::state::OidcState;
+use crate::state::{Arrival, OidcState};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{StatusCode, header};
 use keyreeve_base::Origin;
 use keyreeve_crypto::Secret;
-use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::{ParamError, Params};
 use keyreeve_http::possession::{self, Described, Unreadable};
-use keyreeve_http::route::TenantName;
 use keyreeve_identity::Tenant;
 use keyreeve_tokens::grants::{
     AssertionRequest, CodeRedemption, ExchangeRequest, PasswordRequest, RefreshRequest,
 };
-use keyreeve_tokens::{AuthenticatedClient, Bounds, Client, ServiceCredential, TokenError, TokenResponse};
+use keyreeve_tokens::{
+    AuthenticatedClient, Bounds, Client, ServiceCredential, Targets, TokenError, TokenResponse,
+};
 use std::sync::Arc;
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// `POST /token`.
 pub(crate) async fn token(mut request: ClientRequest) -> Response {
@@ -32,13 +34,18 @@ async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, Toke
     if let Some(account) = request.service()
         && request.params.get("grant_type") == Some("client_credentials")
     {
-        let bounds = request.bounds(None, &request.resources()).await?;
+        let bounds = request.bounds(None, Targets::Registered(&request.resources())).await?;
         let asked = (request.params.get("scope"), &bounds);
         let tokens = request.state.tokens();
         return tokens.service_credentials(&request.tenant, account, asked, &request.origin).await;
     }
     let client = request.authenticate().await?;
-    let client = request.bind(client, &request.resources()).await?;
+    let resources = request.resources();
+    let asked = match request.params.get("grant_type") {
+        Some(TOKEN_EXCHANGE) => Targets::Exchange(&resources),
+        _ => Targets::Registered(&resources),
+    };
+    let client = request.bind(client, asked).await?;
     let ClientRequest { state, tenant, origin, params, .. } = request;
     let (tokens, tenant, origin) = (state.tokens(), &**tenant, &*origin);
     let password = params.take("password");
@@ -62,7 +69,8 @@ async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, Toke
             let asked = AssertionRequest { assertion: required("assertion")?, scope: params.get("scope") };
             tokens.use_assertion_grant(tenant, &client, asked, origin).await
         }
-        "urn:ietf:params:oauth:grant-type:token-exchange" => {
+        TOKEN_EXCHANGE => {
+            let audiences: Vec<&str> = params.all("audience").collect();
             let actor = match (params.get("actor_token"), params.get("actor_token_type")) {
                 (None, None) => None,
                 _ => Some((required("actor_token")?, required("actor_token_type")?)),
@@ -72,7 +80,7 @@ async fn answer_grant(request: &mut ClientRequest) -> Result<TokenResponse, Toke
                 subject_token_type: required("subject_token_type")?,
                 actor,
                 requested_token_type: params.get("requested_token_type"),
-                audience: params.get("audience"),
+                audiences: &audiences,
                 scope: params.get("scope"),
             };
             tokens.exchange(tenant, &client, asked, origin).await
@@ -127,19 +135,19 @@ impl ClientRequest {
         self.params.all("resource").collect()
     }
 
-    /// What the request is bound to: the key of the proof that it shows, and these resources. Call it once.
+    /// What the request is bound to: the key of the proof that it shows, and what it asks for. Call it once.
     ///
     /// # Errors
     /// Those of the room.
     pub(crate) async fn bounds(
         &self,
         client: Option<&Client>,
-        resources: &[&str],
+        asked: Targets<'_>,
     ) -> Result<Bounds, TokenError> {
         let shown = self.described.shown().map_err(|Unreadable| {
             TokenError::InvalidDpopProof("there is more than one DPoP proof, or one that cannot be read")
         })?;
-        self.state.tokens().bounds(&self.tenant, client, shown, resources).await
+        self.state.tokens().bounds(&self.tenant, client, shown, asked).await
     }
 
     /// The client, bound as its request says. Call it once.
@@ -149,9 +157,9 @@ impl ClientRequest {
     pub(crate) async fn bind(
         &self,
         client: AuthenticatedClient,
-        resources: &[&str],
+        asked: Targets<'_>,
     ) -> Result<AuthenticatedClient, TokenError> {
-        let bounds = self.bounds(Some(client.client()), resources).await?;
+        let bounds = self.bounds(Some(client.client()), asked).await?;
         Ok(client.bound(bounds))
     }
 
@@ -191,10 +199,7 @@ impl FromRequest<OidcState> for ClientRequest {
 
     async fn from_request(request: Request, state: &OidcState) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let name = TenantName::from_request_parts(&mut parts, state).await?;
-        let tenant = state.tenant(&name).await?;
-        let ClientOrigin(origin) =
-            ClientOrigin::from_request_parts(&mut parts, state).await.map_err(IntoResponse::into_response)?;
+        let Arrival { tenant, origin, .. } = Arrival::from_request_parts(&mut parts, state).await?;
         let basic = parts.headers.contains_key(header::AUTHORIZATION);
         let credentials = client_auth::basic(&parts.headers);
         let described = Described::new(&parts.method, parts.uri.path(), &parts.headers);

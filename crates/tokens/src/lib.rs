@@ -28,6 +28,7 @@
 //! [`claims`]. A change of a stored document adds defaulted fields; a change of tables adds a migration.
 
 pub mod access;
+mod assertion;
 pub mod authorization;
 pub mod backchannel;
 mod bounds;
@@ -56,7 +57,7 @@ pub use access::{AccessToken, Introspection};
 pub use authorization::{
     Authorize, Browser, Next, Parameters, Preview, Pushed, Redirect, RequestError, ResponseMode,
 };
-pub use bounds::Bounds;
+pub use bounds::{Bounds, Targets};
 pub use caller::Caller;
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
 pub use device::{DeviceAuthorization, DeviceDecision, DeviceLookup, DevicePreview};

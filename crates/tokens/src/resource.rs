@@ -5,7 +5,7 @@
 //! whatever a resource server of its tenant has registered for itself ([`crate::ClientSettings::resources`]).
 
 use crate::clients::Client;
-use crate::error::Error;
+use crate::error::{Error, TokenError};
 use crate::schema;
 use crate::service::Tokens;
 use keyreeve_identity::Tenant;
@@ -53,6 +53,21 @@ pub(crate) fn narrow(granted: &[String], asked: &[String]) -> Result<Vec<String>
 }
 
 impl Tokens {
+    /// The resources that a request names, each one that the client may have tokens for.
+    ///
+    /// # Errors
+    /// [`TokenError::InvalidTarget`].
+    pub(crate) async fn named_resources(
+        &self,
+        tenant: &Tenant,
+        client: Option<&Client>,
+        values: &[&str],
+    ) -> Result<Vec<String>, TokenError> {
+        let resources = parse(values).map_err(TokenError::InvalidTarget)?;
+        self.may_reach(tenant, client, &resources).await?.map_err(TokenError::InvalidTarget)?;
+        Ok(resources)
+    }
+
     /// Whether a client (a service account where there is none) may have tokens for these resources.
     pub(crate) async fn may_reach(
         &self,

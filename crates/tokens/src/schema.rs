@@ -25,6 +25,7 @@ pub const MIGRATIONS: &[Migration] = &[
     registration::MIGRATION,
     logout::MIGRATION,
     issuers::MIGRATION,
+    device::RESOURCES,
 ];
 
 const PARTS: &[&[&Statement]] = &[

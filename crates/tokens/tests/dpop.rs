@@ -10,7 +10,7 @@ use keyreeve_crypto::{base64url, sha256};
 use keyreeve_identity::{Admitted, Cause};
 use keyreeve_testkit::{Engine, on_both_engines};
 use keyreeve_tokens::grants::{CodeRedemption, RefreshRequest};
-use keyreeve_tokens::{AuthenticatedClient, Browser, Error, TokenError, TokenResponse};
+use keyreeve_tokens::{AuthenticatedClient, Browser, Error, Targets, TokenError, TokenResponse};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "/oauth2/token";
@@ -49,7 +49,8 @@ impl Device {
 async fn showing(house: &House, app: &App, proof: Option<&str>) -> Result<AuthenticatedClient, TokenError> {
     let client = house.login(app).await;
     let shown = proof.map(|proof| ShownProof { proof, method: "POST", path: TOKEN });
-    let bounds = house.tokens.bounds(&house.tenant, Some(client.client()), shown, &[]).await?;
+    let bounds =
+        house.tokens.bounds(&house.tenant, Some(client.client()), shown, Targets::Registered(&[])).await?;
     Ok(client.bound(bounds))
 }
 

@@ -11,7 +11,7 @@ use keyreeve_testkit::{Engine, on_both_engines};
 use keyreeve_tokens::clients::AuthMethod;
 use keyreeve_tokens::grants::{CodeRedemption, RefreshRequest};
 use keyreeve_tokens::{
-    AuthenticatedClient, Authorize, Browser, Client, Parameters, TokenError, TokenResponse,
+    AuthenticatedClient, Authorize, Browser, Client, Parameters, Targets, TokenError, TokenResponse,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -82,7 +82,7 @@ async fn resource_server(house: &House, name: &str, resources: &[&str]) -> App {
 async fn asking(house: &House, app: &App, resources: &[&str]) -> Result<AuthenticatedClient, TokenError> {
     let client = house.login(app).await;
     let of: &Client = client.client();
-    let bounds = house.tokens.bounds(&house.tenant, Some(of), None, resources).await?;
+    let bounds = house.tokens.bounds(&house.tenant, Some(of), None, Targets::Registered(resources)).await?;
     Ok(client.bound(bounds))
 }
 

@@ -2,7 +2,7 @@
 //! nothing is ever fetched to read one (AC-50). Pure: keys and time are given.
 
 use super::request::Parameters;
-use crate::clients::verified_claims;
+use crate::assertion::verified_claims;
 use keyreeve_base::Timestamp;
 use keyreeve_crypto::jws::Unverified;
 use keyreeve_crypto::sha256;

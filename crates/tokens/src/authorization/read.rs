@@ -5,11 +5,9 @@ use super::request::{AuthorizationRequest, Parameters, RequestError, ReturnAddre
 use super::{Authorize, Pending};
 use crate::clients::{Client, ClientRecord};
 use crate::error::Error;
-use crate::schema;
 use crate::service::Tokens;
 use keyreeve_base::UserId;
 use keyreeve_identity::Tenant;
-use keyreeve_store::{Tx, params};
 use std::sync::Arc;
 
 /// A request that is not acceptable.
@@ -125,18 +123,10 @@ impl Tokens {
             Ok(object) => object,
             Err(reason) => return Ok(Err((object::INVALID, reason))),
         };
-        if let Some((digest, until)) = object.once {
-            let client = record.client.id;
-            let noted = self
-                .0
-                .store
-                .write(async move |tx: &mut Tx<'_>| {
-                    tx.execute(&schema::USE_JTI, &params![client, digest, until]).await
-                })
-                .await?;
-            if noted == 0 {
-                return Ok(Err((object::INVALID, "the request object was used before")));
-            }
+        if let Some((digest, until)) = object.once
+            && !self.use_jti(record.client.id, digest, until).await?
+        {
+            return Ok(Err((object::INVALID, "the request object was used before")));
         }
         Ok(Ok(object.signed))
     }

@@ -1,50 +1,17 @@
 //! Client assertions: `private_key_jwt` (RFC 7523, OpenID Connect Core section 9). Pure: the keys, the audiences and the
 //! time are given; that an assertion is used once only is the caller's to hold.
 
+use crate::assertion::{Claims, Fault, Once, verified_claims};
 use keyreeve_base::Timestamp;
 use keyreeve_crypto::jws::Unverified;
-use keyreeve_crypto::sha256;
 use keyreeve_crypto::sign::VerifyingKey;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// The value of `client_assertion_type`.
 pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// How far ahead an assertion's `exp` may lie. Used assertions are remembered until then: without a cap, long-lived ones
-/// would fill the table (AC-33).
+/// How far ahead an assertion's `exp` may lie.
 const MAX_LIFETIME: Duration = Duration::from_secs(300);
-/// How much the client's clock may differ from ours.
-const SKEW: Duration = Duration::from_secs(30);
-const MAX_JTI_BYTES: usize = 256;
-
-/// The claims of an assertion. What is required has no default (AC-31).
-#[derive(Deserialize)]
-struct Claims {
-    iss: String,
-    sub: String,
-    aud: Audience,
-    exp: i64,
-    jti: String,
-    iat: Option<i64>,
-    nbf: Option<i64>,
-}
-
-/// One audience or several.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Several(Vec<String>),
-}
-
-/// An assertion that holds, if it was not used before.
-pub(super) struct Assertion {
-    /// The digest of its `jti`.
-    pub(super) jti: [u8; 32],
-    /// Until when it has to be remembered.
-    pub(super) remember_until: Timestamp,
-}
 
 /// Whom an assertion says that it is from. Anybody may have written it.
 pub(super) fn claimed_client(jwt: &str) -> Option<String> {
@@ -70,55 +37,20 @@ pub(super) struct Expected<'a> {
 ///
 /// # Errors
 /// The reason, for the audit log.
-pub(super) fn verify(jwt: &str, expected: &Expected<'_>) -> Result<Assertion, &'static str> {
+pub(super) fn verify(jwt: &str, expected: &Expected<'_>) -> Result<Once, &'static str> {
     let unverified = Unverified::parse(jwt).map_err(|_| "the assertion is not a JWT of an accepted kind")?;
     let claims: Claims = verified_claims(&unverified, expected.keys)?;
     if claims.iss != expected.client_id || claims.sub != expected.client_id {
         return Err("the assertion's iss and sub are not the client");
     }
-    let audience = match &claims.aud {
-        Audience::One(audience) => Some(audience.as_str()),
-        // An assertion for two servers could be replayed by one of them at the other.
-        Audience::Several(several) => match several.as_slice() {
-            [only] => Some(only.as_str()),
-            _ => None,
-        },
-    };
-    if !audience.is_some_and(|audience| expected.audiences.contains(&audience)) {
-        return Err("the assertion is not for this server alone");
-    }
-    let exp = Timestamp::from_seconds(claims.exp);
-    if exp.plus(SKEW) <= expected.now {
-        return Err("the assertion has expired");
-    }
-    if exp > expected.now.plus(MAX_LIFETIME).plus(SKEW) {
-        return Err("the assertion's exp lies too far ahead");
-    }
-    let begun = |at: Option<i64>| at.is_none_or(|at| Timestamp::from_seconds(at) <= expected.now.plus(SKEW));
-    if !begun(claims.nbf) || !begun(claims.iat) {
-        return Err("the assertion is not valid yet");
-    }
-    if claims.jti.is_empty() || claims.jti.len() > MAX_JTI_BYTES {
-        return Err("the assertion's jti is empty or too long");
-    }
-    Ok(Assertion { jti: sha256(claims.jti.as_bytes()), remember_until: exp.plus(SKEW) })
-}
-
-/// The claims, if one of the client's registered keys signed them. `kid` only narrows the choice; keys in the token are
-/// never looked at.
-pub(crate) fn verified_claims<T: DeserializeOwned>(
-    unverified: &Unverified<'_>,
-    keys: &[(Option<String>, VerifyingKey)],
-) -> Result<T, &'static str> {
-    let named = |registered: &Option<String>, key: &VerifyingKey| match (unverified.kid(), registered) {
-        (Some(kid), Some(registered)) => kid == registered,
-        (Some(kid), None) => kid == key.kid() || keys.len() == 1,
-        (None, _) => true,
-    };
-    keys.iter()
-        .filter(|(registered, key)| key.algorithm() == unverified.algorithm() && named(registered, key))
-        .find_map(|(_, key)| unverified.verify(key).ok())
-        .ok_or("no registered key has signed the assertion, or a required claim is missing")
+    let ours = |audience: &str| expected.audiences.contains(&audience);
+    claims.check(ours, expected.now, MAX_LIFETIME).map_err(|fault| match fault {
+        Fault::NotForThisServerAlone => "the assertion is not for this server alone",
+        Fault::Expired => "the assertion has expired",
+        Fault::LivesTooLong => "the assertion's exp lies too far ahead",
+        Fault::NotValidYet => "the assertion is not valid yet",
+        Fault::Jti => "the assertion's jti is empty or too long",
+    })
 }
 
 #[cfg(test)]
@@ -160,7 +92,7 @@ mod tests {
             Self { key, keys: vec![(None, verifying)] }
         }
 
-        fn verify(&self, jwt: &str) -> Result<Assertion, &'static str> {
+        fn verify(&self, jwt: &str) -> Result<Once, &'static str> {
             verify(
                 jwt,
                 &Expected {
@@ -172,7 +104,7 @@ mod tests {
             )
         }
 
-        fn say(&self, claims: &Value) -> Result<Assertion, &'static str> {
+        fn say(&self, claims: &Value) -> Result<Once, &'static str> {
             self.verify(&sign_compact(&self.key, &Header::of_type("JWT"), claims).unwrap())
         }
     }
@@ -182,7 +114,7 @@ mod tests {
         for alg in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
             let robot = Robot::new(alg);
             let held = robot.say(&claims()).unwrap();
-            assert_eq!(held.remember_until, Timestamp::from_seconds(NOW_S + 90));
+            assert_eq!(held.until, Timestamp::from_seconds(NOW_S + 90));
             assert!(robot.say(&set("aud", ENDPOINT)).is_ok());
             assert!(robot.say(&set("aud", json!([ENDPOINT]))).is_ok());
         }

@@ -1,13 +1,14 @@
 //! Authentication of clients: in the registered way and in no other.
 
-use super::assertion::{self, Assertion, Expected};
+use super::assertion::{self, Expected};
 use super::model::{AuthMethod, Client, ClientKind};
 use super::service::ClientRecord;
+use crate::assertion::Once;
 use crate::bounds::Bounds;
 use crate::error::{Error, TokenError};
 use crate::schema;
 use crate::service::Tokens;
-use keyreeve_base::{Origin, Timestamp};
+use keyreeve_base::{ClientId, Origin, Timestamp};
 use keyreeve_crypto::{Secret, TokenDigest, constant_time_eq};
 use keyreeve_identity::{ClientAttempt, Method, Proof, Tenant};
 use keyreeve_store::{Tx, params};
@@ -229,20 +230,25 @@ impl Tokens {
             audiences: &[&issuer, &endpoint, &pushed],
             now: self.now(),
         };
-        let Assertion { jti, remember_until } = match assertion::verify(jwt, &expected) {
+        let Once { jti, until } = match assertion::verify(jwt, &expected) {
             Ok(assertion) => assertion,
             Err(reason) => return Ok(Err(reason)),
         };
-        // Committed by itself, and before the answer: the assertion stays used, whatever becomes of the request.
-        let client = record.client.id;
-        let noted = self
-            .0
-            .store
-            .write(async move |tx: &mut Tx<'_>| {
-                tx.execute(&schema::USE_JTI, &params![client, jti, remember_until]).await
-            })
-            .await?;
-        Ok(if noted == 1 { Ok(()) } else { Err("assertion_replayed") })
+        let once = self.use_jti(record.client.id, jti, until).await?;
+        Ok(if once { Ok(()) } else { Err("assertion_replayed") })
+    }
+
+    /// Notes that a client has used what must be used once, until it cannot be used any more; whether this was the first time.
+    /// Committed by itself, and before the answer: it stays used, whatever becomes of the request.
+    pub(crate) async fn use_jti(
+        &self,
+        client: ClientId,
+        digest: [u8; 32],
+        until: Timestamp,
+    ) -> Result<bool, Error> {
+        let note =
+            async move |tx: &mut Tx<'_>| tx.execute(&schema::USE_JTI, &params![client, digest, until]).await;
+        Ok(self.0.store.write(note).await? == 1)
     }
 }
 

@@ -7,7 +7,6 @@ mod model;
 mod redirect_uri;
 mod service;
 
-pub(crate) use assertion::verified_claims;
 pub use authenticate::{AuthenticatedClient, ClientCredential};
 pub use bulk::{ClientRow, MIN_SECRET_BYTES, SecretRow, adopt_secret};
 pub(crate) use model::check_identifier;

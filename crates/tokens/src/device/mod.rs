@@ -11,7 +11,7 @@ use crate::authorization::Browser;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::consent::scope_of;
 use crate::error::{Error, TokenError};
-use crate::grants::HandleKind;
+use crate::grants::{self, HandleKind};
 use crate::schema::{self, device as sql};
 use crate::scope::{self, ScopeSet};
 use crate::service::{Refused, Tokens};
@@ -132,12 +132,13 @@ impl Tokens {
     /// Lets a device wait for its user. Without `scope` it asks for everything that the client may be given.
     ///
     /// # Errors
-    /// [`TokenError::UnauthorizedClient`], [`TokenError::InvalidScope`], [`TokenError::Throttled`].
+    /// [`TokenError::UnauthorizedClient`], [`TokenError::InvalidScope`], [`TokenError::InvalidTarget`],
+    /// [`TokenError::Throttled`].
     pub async fn authorize_device(
         &self,
         tenant: &Tenant,
         client: &AuthenticatedClient,
-        scope: Option<&str>,
+        (scope, resources): (Option<&str>, &[&str]),
         origin: &Origin,
     ) -> Result<DeviceAuthorization, TokenError> {
         let confidential = client.is_confidential();
@@ -146,6 +147,8 @@ impl Tokens {
             return Err(TokenError::UnauthorizedClient);
         }
         let scope = requested_scope(client, scope)?;
+        let resources = self.named_resources(tenant, Some(client), resources).await?;
+        let resources = grants::resources_text(&resources)?;
         let id: GrantId = self.0.world.new_id();
         let handle = self.new_handle(tenant.id, HandleKind::Device, id).await?;
         let codes: Vec<UserCode> = (0..ATTEMPTS).map(|_| UserCode::generate(&self.0.world)).collect();
@@ -183,7 +186,8 @@ impl Tokens {
                                 &address,
                                 now,
                                 now.plus(LIFETIME),
-                                INTERVAL_S
+                                INTERVAL_S,
+                                &resources
                             ],
                         )
                         .await?;

@@ -6,7 +6,7 @@
 
 mod proof;
 
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, Targets};
 use crate::clients::Client;
 use crate::error::{Error, TokenError};
 use crate::resource;
@@ -51,10 +51,14 @@ impl Tokens {
         tenant: &Tenant,
         client: Option<&Client>,
         shown: Option<ShownProof<'_>>,
-        resources: &[&str],
+        asked: Targets<'_>,
     ) -> Result<Bounds, TokenError> {
-        let resources = resource::parse(resources).map_err(TokenError::InvalidTarget)?;
-        self.may_reach(tenant, client, &resources).await?.map_err(TokenError::InvalidTarget)?;
+        let (resources, targets) = match asked {
+            Targets::Registered(values) => (self.named_resources(tenant, client, values).await?, Vec::new()),
+            Targets::Exchange(values) => {
+                (Vec::new(), resource::parse(values).map_err(TokenError::InvalidTarget)?)
+            }
+        };
         let key = match shown {
             Some(shown) => Some(self.use_proof(tenant, shown, None).await??),
             None if client.is_some_and(|client| client.settings.dpop_bound_access_tokens) => {
@@ -62,7 +66,7 @@ impl Tokens {
             }
             None => None,
         };
-        Ok(Bounds::new(key, resources))
+        Ok(Bounds::new(key, resources, targets))
     }
 
     /// A nonce for the client's next proof, where the tenant's policy demands one.

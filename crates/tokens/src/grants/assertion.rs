@@ -5,6 +5,7 @@
 
 use super::password::{self, Refreshable};
 use super::{Grant, Holder, Issue, TokenResponse};
+use crate::assertion::Once;
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::error::{Error, TokenError};
@@ -92,18 +93,8 @@ impl Tokens {
         let admitted =
             self.0.store.write(async move |tx: &mut Tx<'_>| room.consume_assertion(tx, &it).await).await?;
         let (grant, admitted) = admitted?;
-        let issue = Issue {
-            tenant,
-            holder: Holder::Client(client),
-            admitted: &admitted,
-            grant: Some(&grant),
-            scope: grant.scope.clone(),
-            nonce: None,
-            refresh_token: None,
-            resources: bounds.resources(),
-            key: bounds.key(),
-            exchanged: None,
-        };
+        let to = (Holder::Client(client), bounds);
+        let issue = Issue { grant: Some(&grant), ..Issue::new(tenant, to, &admitted, grant.scope.clone()) };
         self.issue(issue, &signers).await
     }
 
@@ -172,7 +163,7 @@ impl Tokens {
         tx: &mut Tx<'_>,
         it: &Use,
     ) -> Result<Result<(Grant, Admitted), TokenError>, TokenError> {
-        let (jti, until) = (it.assertion.jti, it.assertion.remember_until);
+        let Once { jti, until } = it.assertion.once;
         let noted = tx.execute(&sql::USE_ISSUER_JTI, &params![it.issuer.id, jti, until]).await?;
         let obstacle = if noted == 0 { Err("assertion_replayed") } else { it.user };
         let user = match obstacle {

@@ -40,18 +40,7 @@ impl Tokens {
             })
             .await?
             .map_err(|refusal| TokenError::refused(&refusal, TokenError::InvalidClient))?;
-        let issue = Issue {
-            tenant,
-            holder: Holder::Client(client),
-            admitted: &admitted,
-            grant: None,
-            scope,
-            nonce: None,
-            refresh_token: None,
-            resources: authenticated.bounds().resources(),
-            key: authenticated.key(),
-            exchanged: None,
-        };
+        let issue = Issue::new(tenant, (Holder::Client(client), authenticated.bounds()), &admitted, scope);
         self.issue(issue, &signers).await
     }
 }

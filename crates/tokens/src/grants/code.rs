@@ -157,19 +157,13 @@ impl Tokens {
         let (grant, admitted) = redeemed?;
         let resources =
             resource::narrow(&grant.resources, bounds.resources()).map_err(TokenError::InvalidTarget)?;
-        let nonce = grant.nonce.as_deref();
-        let scope = grant.scope.clone();
+        let to = (Holder::Client(client), bounds);
         let issue = Issue {
-            tenant,
-            holder: Holder::Client(client),
-            admitted: &admitted,
             grant: Some(&grant),
-            scope,
-            nonce,
+            nonce: grant.nonce.as_deref(),
             refresh_token: refresh.map(|token| token.text),
             resources: &resources,
-            key: bounds.key(),
-            exchanged: None,
+            ..Issue::new(tenant, to, &admitted, grant.scope.clone())
         };
         self.issue(issue, &signers).await
     }

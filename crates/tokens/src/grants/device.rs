@@ -2,12 +2,13 @@
 
 use super::handle::{Handle, Kind, Presented};
 use super::password::{self, Refreshable};
-use super::{Grant, Holder, Issue, TokenResponse, refresh_key};
+use super::{Grant, Holder, Issue, TokenResponse, refresh_key, resources_of};
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, GrantType};
 use crate::consent::scope_of;
 use crate::error::TokenError;
 use crate::policy::Lifetimes;
+use crate::resource;
 use crate::schema::device as sql;
 use crate::scope::{self, ScopeSet};
 use crate::service::{Refused, Tokens};
@@ -33,6 +34,7 @@ struct Request {
     expires_at: Timestamp,
     interval_s: i64,
     next_poll_at: Timestamp,
+    resources: Vec<String>,
     /// Who allowed it, in which session, when they had signed in and how.
     allowed: Option<Allowed>,
 }
@@ -66,6 +68,7 @@ impl Request {
             expires_at: row.get(3)?,
             interval_s: row.get(4)?,
             next_poll_at: row.get(5)?,
+            resources: resources_of(row.get::<Option<String>>(11)?.as_deref())?,
             allowed,
         })
     }
@@ -79,6 +82,8 @@ struct Question {
     refresh: Option<[u8; 32]>,
     /// The key that the refresh token is bound to.
     refresh_key: Option<String>,
+    /// The resources that are asked for.
+    resources: Vec<String>,
     lifetimes: Lifetimes,
     origin: Origin,
 }
@@ -89,7 +94,8 @@ impl Tokens {
     ///
     /// # Errors
     /// [`TokenError::Pending`], [`TokenError::SlowDown`], [`TokenError::ExpiredToken`], [`TokenError::AccessDenied`];
-    /// [`TokenError::InvalidGrant`] for a code that is none of this client's; [`TokenError::UnauthorizedClient`].
+    /// [`TokenError::InvalidGrant`] for a code that is none of this client's; [`TokenError::InvalidTarget`] for a resource
+    /// beyond those that it began with; [`TokenError::UnauthorizedClient`].
     pub async fn redeem_device(
         &self,
         tenant: &Tenant,
@@ -115,6 +121,7 @@ impl Tokens {
             presented,
             refresh: refresh.as_ref().map(|token| token.digest),
             refresh_key: refresh_key(client, bounds),
+            resources: bounds.resources().to_vec(),
             lifetimes: signers.lifetimes,
             origin: origin.clone(),
         };
@@ -122,17 +129,14 @@ impl Tokens {
         let answered =
             self.0.store.write(async move |tx: &mut Tx<'_>| room.answer_device(tx, &question).await).await?;
         let (grant, admitted) = answered?;
+        let resources =
+            resource::narrow(&grant.resources, bounds.resources()).map_err(TokenError::InvalidTarget)?;
+        let to = (Holder::Client(client), bounds);
         let issue = Issue {
-            tenant,
-            holder: Holder::Client(client),
-            admitted: &admitted,
             grant: Some(&grant),
-            scope: grant.scope.clone(),
-            nonce: None,
             refresh_token: refresh.map(|token| token.text),
-            resources: bounds.resources(),
-            key: bounds.key(),
-            exchanged: None,
+            resources: &resources,
+            ..Issue::new(tenant, to, &admitted, grant.scope.clone())
         };
         self.issue(issue, &signers).await
     }
@@ -162,7 +166,13 @@ impl Tokens {
             return Ok(Err(TokenError::ExpiredToken));
         }
         match (request.state.as_str(), request.allowed) {
-            ("allowed", Some(allowed)) => self.redeem_allowed(tx, it, (request.scope, allowed)).await,
+            ("allowed", Some(allowed)) => {
+                if let Err(beyond) = resource::narrow(&request.resources, &it.resources) {
+                    // Nothing was consumed: the device may ask again, for less.
+                    return Ok(Err(TokenError::InvalidTarget(beyond)));
+                }
+                self.redeem_allowed(tx, it, (request.scope, request.resources, allowed)).await
+            }
             ("denied", _) => Ok(Err(TokenError::AccessDenied)),
             _ => {
                 let too_soon = now < request.next_poll_at;
@@ -180,7 +190,7 @@ impl Tokens {
         &self,
         tx: &mut Tx<'_>,
         it: &Question,
-        (scope, allowed): (ScopeSet, Allowed),
+        (scope, resources, allowed): (ScopeSet, Vec<String>, Allowed),
     ) -> Result<Result<(Grant, Admitted), TokenError>, TokenError> {
         let (tenant, id, now) = (it.tenant, it.presented.grant, self.now());
         if tx.execute(&sql::REDEEM_DEVICE, &params![tenant, id]).await? == 0 {
@@ -200,7 +210,7 @@ impl Tokens {
             amr: allowed.amr,
             acr: allowed.acr,
             expires_at,
-            resources: Vec::new(),
+            resources,
         };
         let proof = Proof::device(grant.redeemed(tenant));
         match self.0.identity.admission().admit(tx, &proof, &it.origin).await? {

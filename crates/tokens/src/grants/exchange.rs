@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// How often a token can be exchanged on: longer chains of who acts for whom are nobody's to follow.
 pub(crate) const MAX_CHAIN: usize = 4;
 
+/// The most audiences and resources that one exchange names.
+const MAX_TARGETS: usize = 8;
+
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
@@ -40,8 +43,9 @@ pub struct ExchangeRequest<'a> {
     pub actor: Option<(&'a str, &'a str)>,
     /// What kind of token is wanted.
     pub requested_token_type: Option<&'a str>,
-    /// Whom the new token is for; without it, whom the operator lets the client reach, else whom the subject token is for.
-    pub audience: Option<&'a str>,
+    /// Whom the new token is for, beside the resources that are named; without either, whom the operator lets the client
+    /// reach, else whom the subject token is for.
+    pub audiences: &'a [&'a str],
     /// What is asked for; without it, everything that the subject token is good for.
     pub scope: Option<&'a str>,
 }
@@ -93,7 +97,8 @@ impl Tokens {
             },
         };
         let claims = subject.claims();
-        let named = request.audience.into_iter().chain(bounds.resources().iter().map(String::as_str));
+        let targets = bounds.targets().iter().map(String::as_str);
+        let named = request.audiences.iter().copied().chain(targets);
         let audience = audience(client, claims, named)?;
         let scope = narrowed(claims, request.scope, audience.contains(&self.issuer(tenant)))?;
         let signers = self.signers(client).await?;
@@ -120,16 +125,9 @@ impl Tokens {
             .await?
             .map_err(|refusal| TokenError::refused(&refusal, not_acceptable()))?;
         let issue = Issue {
-            tenant,
-            holder: Holder::Client(client),
-            admitted: &admitted,
             grant: grant.as_ref(),
-            scope,
-            nonce: None,
-            refresh_token: None,
-            resources: &[],
-            key: bounds.key(),
             exchanged: Some(&exchanged),
+            ..Issue::new(tenant, (Holder::Client(client), bounds), &admitted, scope)
         };
         let mut response = self.issue(issue, &signers).await?;
         response.issued_token_type = Some(ACCESS_TOKEN);
@@ -266,7 +264,10 @@ fn audience<'a>(
 ) -> Result<Vec<String>, TokenError> {
     let reach = &client.settings.exchange.audiences;
     let mut audience: Vec<String> = Vec::new();
-    for asked in named.map(str::to_owned) {
+    for (count, asked) in named.map(str::to_owned).enumerate() {
+        if count >= MAX_TARGETS {
+            return Err(TokenError::InvalidTarget("there are too many audiences and resources"));
+        }
         if !claims.aud.contains(&asked) && !reach.contains(&asked) {
             return Err(TokenError::InvalidTarget("the client may not exchange tokens for this audience"));
         }

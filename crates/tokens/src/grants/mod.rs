@@ -228,6 +228,29 @@ pub(crate) struct Issue<'a> {
     pub(crate) exchanged: Option<&'a Exchanged>,
 }
 
+impl<'a> Issue<'a> {
+    /// To somebody who was admitted, within the bounds of the request: without a grant, and with nothing but an access token.
+    fn new(
+        tenant: &'a Tenant,
+        (holder, bounds): (Holder<'a>, &'a Bounds),
+        admitted: &'a Admitted,
+        scope: ScopeSet,
+    ) -> Self {
+        Self {
+            tenant,
+            holder,
+            admitted,
+            grant: None,
+            scope,
+            nonce: None,
+            refresh_token: None,
+            resources: bounds.resources(),
+            key: bounds.key(),
+            exchanged: None,
+        }
+    }
+}
+
 /// What signing needs, fetched before anything is consumed.
 pub(crate) struct Signers {
     access: Arc<SigningKey>,

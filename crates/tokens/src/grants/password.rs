@@ -93,16 +93,10 @@ impl Tokens {
             .await?;
         let (grant, admitted) = admitted.map_err(|refusal| TokenError::refused(&refusal, denied()))?;
         let issue = Issue {
-            tenant,
-            holder: Holder::Client(client),
-            admitted: &admitted,
             grant: Some(&grant),
-            scope,
-            nonce: None,
             refresh_token: refresh.map(|token| token.text),
             resources: &grant.resources,
-            key: bounds.key(),
-            exchanged: None,
+            ..Issue::new(tenant, (Holder::Client(client), bounds), &admitted, scope)
         };
         self.issue(issue, &signers).await
     }

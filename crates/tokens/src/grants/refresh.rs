@@ -143,17 +143,12 @@ impl Tokens {
         let (grant, admitted) = rotated?;
         let resources =
             resource::narrow(&grant.resources, bounds.resources()).map_err(TokenError::InvalidTarget)?;
+        let (to, scope) = ((Holder::Client(client), bounds), scope.unwrap_or_else(|| grant.scope.clone()));
         let issue = Issue {
-            tenant,
-            holder: Holder::Client(client),
-            admitted: &admitted,
             grant: Some(&grant),
-            scope: scope.unwrap_or_else(|| grant.scope.clone()),
-            nonce: None,
             refresh_token: Some(successor.text),
             resources: &resources,
-            key: bounds.key(),
-            exchanged: None,
+            ..Issue::new(tenant, to, &admitted, scope)
         };
         self.issue(issue, &signers).await
     }

@@ -50,18 +50,7 @@ impl Tokens {
         let authority = self.0.identity.authority_of(&admitted).await?;
         let scope = requested_scope(&authority, scope)?;
         let signers = self.service_signers(&account).await?;
-        let issue = Issue {
-            tenant,
-            holder: Holder::Service(&account),
-            admitted: &admitted,
-            grant: None,
-            scope,
-            nonce: None,
-            refresh_token: None,
-            resources: bounds.resources(),
-            key: bounds.key(),
-            exchanged: None,
-        };
+        let issue = Issue::new(tenant, (Holder::Service(&account), bounds), &admitted, scope);
         self.issue(issue, &signers).await
     }
 

@@ -2,64 +2,22 @@
 //! once only is the caller's to hold.
 
 use super::model::TrustedIssuer;
-use crate::clients::verified_claims;
+use crate::assertion::{Claims, Fault, Once, SKEW, verified_claims};
 use keyreeve_base::Timestamp;
 use keyreeve_crypto::jws::Unverified;
-use keyreeve_crypto::sha256;
 use keyreeve_crypto::sign::VerifyingKey;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::time::Duration;
 
-/// How much the issuer's clock may differ from ours.
-const SKEW: Duration = Duration::from_secs(30);
-const MAX_JTI_BYTES: usize = 256;
 /// The longest value by which a user is found, in bytes.
 const MAX_SUBJECT_BYTES: usize = 320;
-
-/// One audience or several.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Several(Vec<String>),
-}
-
-impl Audience {
-    /// The one that there is.
-    fn only(&self) -> Option<&str> {
-        match self {
-            Self::One(audience) => Some(audience),
-            Self::Several(several) => match several.as_slice() {
-                [only] => Some(only),
-                _ => None,
-            },
-        }
-    }
-}
-
-/// The claims of an assertion. What is required has no default (AC-31).
-#[derive(Deserialize)]
-struct Claims {
-    iss: String,
-    sub: String,
-    aud: Audience,
-    exp: i64,
-    jti: String,
-    iat: Option<i64>,
-    nbf: Option<i64>,
-    #[serde(flatten)]
-    rest: Map<String, Value>,
-}
 
 /// An assertion that holds, if it was not used before.
 pub(crate) struct VerifiedAssertion {
     /// The value of the claim that says whom it is about.
     pub(crate) subject: String,
-    /// The digest of its `jti`.
-    pub(crate) jti: [u8; 32],
-    /// Until when it has to be remembered.
-    pub(crate) remember_until: Timestamp,
+    pub(crate) once: Once,
 }
 
 /// Who an assertion says that it is from, and the key that it names. Anybody may have written it.
@@ -97,27 +55,11 @@ pub(crate) fn verify(jwt: &str, expected: &Expected<'_>) -> Result<VerifiedAsser
     let ours = |audience: &str| {
         expected.audiences.contains(&audience) || settings.audiences.iter().any(|own| own == audience)
     };
-    // An assertion for two servers could be replayed by one of them at the other.
-    if !claims.aud.only().is_some_and(ours) {
-        return Err("assertion_not_for_this_server_alone");
-    }
-    let (exp, now) = (Timestamp::from_seconds(claims.exp), expected.now);
-    if exp.plus(SKEW) <= now {
-        return Err("assertion_expired");
-    }
     let most = Duration::from_secs(settings.max_lifetime_s.into());
+    let once = claims.check(ours, expected.now, most).map_err(reason)?;
     let issued = claims.iat.map(Timestamp::from_seconds);
-    let too_long =
-        exp > now.plus(most).plus(SKEW) || issued.is_some_and(|iat| exp > iat.plus(most).plus(SKEW));
-    if too_long {
-        return Err("assertion_lives_too_long");
-    }
-    let begun = |at: Option<i64>| at.is_none_or(|at| Timestamp::from_seconds(at) <= now.plus(SKEW));
-    if !begun(claims.nbf) || !begun(claims.iat) {
-        return Err("assertion_not_valid_yet");
-    }
-    if claims.jti.is_empty() || claims.jti.len() > MAX_JTI_BYTES {
-        return Err("assertion_without_a_usable_jti");
+    if issued.is_some_and(|iat| claims.exp() > iat.plus(most).plus(SKEW)) {
+        return Err(reason(Fault::LivesTooLong));
     }
     let subject = match settings.subject.claim.as_str() {
         "sub" => Some(claims.sub.as_str()),
@@ -126,11 +68,18 @@ pub(crate) fn verify(jwt: &str, expected: &Expected<'_>) -> Result<VerifiedAsser
     let subject = subject
         .filter(|subject| !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES)
         .ok_or("assertion_without_a_subject")?;
-    Ok(VerifiedAssertion {
-        subject: subject.to_owned(),
-        jti: sha256(claims.jti.as_bytes()),
-        remember_until: exp.plus(SKEW),
-    })
+    Ok(VerifiedAssertion { subject: subject.to_owned(), once })
+}
+
+/// How the audit log has it.
+const fn reason(fault: Fault) -> &'static str {
+    match fault {
+        Fault::NotForThisServerAlone => "assertion_not_for_this_server_alone",
+        Fault::Expired => "assertion_expired",
+        Fault::LivesTooLong => "assertion_lives_too_long",
+        Fault::NotValidYet => "assertion_not_valid_yet",
+        Fault::Jti => "assertion_without_a_usable_jti",
+    }
 }
 
 #[cfg(test)]

@@ -32,11 +32,17 @@ CREATE INDEX device_request_client ON device_request (client);
 ",
 };
 
+/// For which resources a device began to wait (RFC 8707); none for what its client's tokens are usually for.
+pub(super) const RESOURCES: Migration = Migration {
+    id: "tokens/0014_device_resources",
+    sql: "ALTER TABLE device_request ADD COLUMN resources {json};",
+};
+
 statements! {
     /// A device that begins to wait; zero rows mean that somebody else was given this user code.
     pub(crate) INSERT_DEVICE = "INSERT INTO device_request (id, tenant_id, client, device_digest, user_digest, scope, \
-        address, state, created_at, expires_at, interval_s, next_poll_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $9, $10, $8) ON CONFLICT (tenant_id, user_digest) DO NOTHING";
+        address, state, created_at, expires_at, interval_s, next_poll_at, resources) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $9, $10, $8, $11) ON CONFLICT (tenant_id, user_digest) DO NOTHING";
     /// Who waits under a user code.
     pub(crate) DEVICE_BY_USER_CODE = "SELECT id, client, scope, address FROM device_request \
         WHERE tenant_id = $1 AND user_digest = $2 AND state = 'waiting' AND expires_at > $3";
@@ -51,7 +57,8 @@ statements! {
         WHERE tenant_id = $1 AND id = $2 AND state = 'waiting' AND expires_at > $3";
     /// What a device that asks is told by, held until the transaction ends.
     pub(crate) HOLD_DEVICE = "SELECT client, scope, state, expires_at, interval_s, next_poll_at, user_id, session_id, \
-        auth_time, amr, acr FROM device_request WHERE tenant_id = $1 AND id = $2 AND device_digest = $3 {for_update}";
+        auth_time, amr, acr, resources FROM device_request \
+        WHERE tenant_id = $1 AND id = $2 AND device_digest = $3 {for_update}";
     /// When the device may ask again.
     pub(crate) PACE_DEVICE = "UPDATE device_request SET interval_s = $3, next_poll_at = $4 WHERE tenant_id = $1 AND id = $2";
     /// Redeems an approval: of any number of attempts, one gets the row.
