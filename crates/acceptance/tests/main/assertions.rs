@@ -11,11 +11,11 @@ use keyreeve_tokens::issuers::{IssuerSettings, SubjectField, SubjectMapping, Tru
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ISSUER: &str = "https://idp.example";
 
 /// An identity provider of somebody else.
-struct Idp {
+pub struct Idp {
     mount: Mount,
     key: SigningKey,
     count: AtomicU64,
@@ -28,7 +28,7 @@ impl Idp {
     }
 
     /// The tenant trusts it.
-    async fn trusted(mount: &Mount, change: impl FnOnce(&mut IssuerSettings)) -> (Self, TrustedIssuer) {
+    pub async fn trusted(mount: &Mount, change: impl FnOnce(&mut IssuerSettings)) -> (Self, TrustedIssuer) {
         let idp = Self::new(mount);
         let mut settings = IssuerSettings {
             jwks: vec![idp.key.public_jwk().clone()],
@@ -47,7 +47,7 @@ impl Idp {
         json!({"iss": ISSUER, "sub": "ada", "aud": self.mount.issuer(), "iat": now, "exp": now + 60, "jti": jti})
     }
 
-    fn say(&self, changes: &Value) -> String {
+    pub fn say(&self, changes: &Value) -> String {
         let mut claims = self.claims();
         for (name, value) in changes.as_object().expect("an object") {
             claims[name] = value.clone();

@@ -4,21 +4,27 @@ use keyreeve_acceptance::{Answer, Browser, Mount, PASSWORD, Server, TestClient, 
 use keyreeve_identity::StateChange;
 use keyreeve_tokens::clients::GrantType;
 
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A device that was told its codes.
-struct Device {
+pub struct Device {
     mount: Mount,
     client: TestClient,
-    code: String,
+    pub code: String,
     user_code: String,
     complete: String,
 }
 
 impl Device {
-    async fn begin(mount: &Mount, client: &TestClient, scope: &str) -> Self {
-        let answer =
-            mount.post_as(client, "/device_authorization", &[("scope", scope)]).send().await.expect(200);
+    pub async fn begin(mount: &Mount, client: &TestClient, scope: &str) -> Self {
+        Self::begin_for(mount, client, scope, &[]).await
+    }
+
+    /// For these resources.
+    pub async fn begin_for(mount: &Mount, client: &TestClient, scope: &str, resources: &[&str]) -> Self {
+        let form: Vec<_> = resources.iter().map(|resource| ("resource", *resource)).collect();
+        let form = [&[("scope", scope)], form.as_slice()].concat();
+        let answer = mount.post_as(client, "/device_authorization", &form).send().await.expect(200);
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let json = answer.json();
         let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("{name}\n{answer}")).to_owned();
@@ -46,7 +52,7 @@ impl Device {
         type_code(&self.mount, browser, &self.user_code).await.expect(200)
     }
 
-    async fn decide(&self, browser: &Browser, word: &str) -> Answer {
+    pub async fn decide(&self, browser: &Browser, word: &str) -> Answer {
         let form = self.found(browser).await.page().form(&format!("{}/device/decision", self.mount.prefix()));
         browser.submit(&form.press("decision", word)).await
     }
@@ -63,7 +69,7 @@ async fn tv(mount: &Mount) -> TestClient {
     client.grants(&[GrantType::DeviceCode, GrantType::RefreshToken]).create().await
 }
 
-async fn signed_in(mount: &Mount, name: &str) -> Browser {
+pub async fn signed_in(mount: &Mount, name: &str) -> Browser {
     let browser = mount.browser();
     browser.sign_in(name).await;
     browser

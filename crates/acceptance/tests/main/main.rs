@@ -16,6 +16,7 @@ mod assertions;
 mod backchannel;
 mod bad_input;
 mod basic_op;
+mod bound;
 mod device;
 mod discovery;
 mod dpop;
