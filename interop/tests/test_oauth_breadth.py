@@ -1,7 +1,10 @@
-"""openid-client (npm) connects devices, registers itself, exchanges tokens, brings assertions; jose hears sign-outs."""
+"""openid-client (npm) pushes and signs requests, names resources, proves keys, connects devices, registers itself, exchanges
+tokens, brings assertions; jose hears sign-outs."""
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2 as httpx
 import pytest
@@ -21,6 +24,168 @@ def admin(server: Server) -> Iterator[Admin]:
     """The operator."""
     with Admin(server) as operator:
         yield operator
+
+
+def portal_of(admin: Admin, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 (settings are of many kinds)
+    """An application of the operator that signs users in."""
+    grants = ["authorization_code", "refresh_token"]
+    usual = {"redirect_uris": [CALLBACK], "grant_types": grants, "scopes": "openid profile", "first_party": True}
+    return admin.client(**(usual | settings))
+
+
+def audience(server: Server, token: str, *expected: str) -> None:
+    """Verifies an access token with jose: it is for these, and for nobody else."""
+    with Program("verify.mjs") as verifier:
+        verifier.ask({"issuer": server.issuer, "jwks_uri": server.discovery()["jwks_uri"]})
+        claims = verifier.ask({"token": token, "audience": list(expected), "typ": "at+jwt"})["claims"]
+    told = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    assert told == list(expected)
+
+
+def test_requests_are_pushed(server: Server, person: Person, admin: Admin) -> None:
+    """RFC 9126: the browser carries a reference, and nothing else of the request."""
+    portal = portal_of(admin, require_pushed_authorization_requests=True)
+    code = {"do": "code", "client": portal, "redirect_uri": CALLBACK, "scope": "openid profile"}
+    with Program("grants.mjs") as program, Visitor((CALLBACK,)) as visitor:
+        program.ask({"issuer": server.issuer})
+        begun = program.ask(code | {"push": True})["visit"]
+        carried = dict(parse_qsl(urlsplit(begun).query))
+        assert set(carried) == {"client_id", "request_uri"}
+        assert carried["request_uri"].startswith("urn:ietf:params:oauth:request_uri:")
+        arrived = visitor.sign_in(begun, person).url
+        assert program.ask({"arrived": arrived})["claims"]["sub"] == person.id
+        # The reference is good once.
+        again = visitor.open(begun)
+        assert isinstance(again, Page)
+        assert again.status == httpx.codes.BAD_REQUEST
+        # What is wrong with a request its client learns at once, and what is not pushed leads to no code.
+        assert program.ask(code | {"push": True, "scope": "keyreeve:admin"}) == {"refused": "invalid_scope"}
+        direct = program.ask(code)["visit"]
+        assert program.ask({"arrived": visitor.sign_in(direct, person).url}) == {"refused": "invalid_request"}
+
+
+@pytest.mark.parametrize("alg", ["ES256", "RS256"])
+def test_requests_are_signed(server: Server, person: Person, admin: Admin, alg: str) -> None:
+    """RFC 9101, by value: in the browser's address, and pushed; by a client that authenticates with the same key."""
+    name = f"{alg} {secrets.token_hex(4)}"
+    with Program("grants.mjs") as program, Visitor((CALLBACK,)) as visitor:
+        program.ask({"issuer": server.issuer})
+        keys = [program.ask({"do": "key", "name": name})["jwk"]]
+        settings = {"auth_method": "private_key_jwt", "jwks": keys, "require_signed_request_object": True}
+        portal = portal_of(admin, request_object_signing_alg=alg, **settings) | {"signs": name}
+        code = {"do": "code", "client": portal, "redirect_uri": CALLBACK, "scope": "openid profile"}
+        for way in [{"sign": name}, {"sign": name, "push": True}]:
+            begun = program.ask(code | way)["visit"]
+            carried = set(dict(parse_qsl(urlsplit(begun).query)))
+            assert carried == {"client_id", "request_uri" if "push" in way else "request"}
+            arrived = visitor.sign_in(begun, person).url
+            assert program.ask({"arrived": arrived})["claims"]["sub"] == person.id
+        # Unsigned, or signed by somebody else, it is nothing.
+        assert program.ask(code | {"push": True}) == {"refused": "invalid_request"}
+        stranger = {"sign": f"{alg} of a stranger"}
+        assert program.ask(code | stranger | {"push": True}) == {"refused": "invalid_request_object"}
+
+
+def test_tokens_are_for_the_resources_that_were_named(server: Server, person: Person, admin: Admin) -> None:
+    """RFC 8707: in the authorization request, pushed or not, at the refresh, by a device, and by a client for itself."""
+    mark = secrets.token_hex(4)
+    api, files = f"https://api-{mark}.example/", f"https://files-{mark}.example/v1?x=1"
+    admin.client(grant_types=["client_credentials"], scopes="read", resources=[api, files])
+    portal = portal_of(admin)
+    with Program("grants.mjs") as program, Visitor((CALLBACK,)) as visitor:
+        program.ask({"issuer": server.issuer})
+        code = {"do": "code", "client": portal, "redirect_uri": CALLBACK, "scope": "openid profile"}
+        for way in [{}, {"push": True}]:
+            begun = program.ask(code | way | {"resources": [api, files]})["visit"]
+            tokens = program.ask({"arrived": visitor.sign_in(begun, person).url})["tokens"]
+            audience(server, tokens["access_token"], api, files)
+        refresh = {"do": "refresh", "client": portal, "token": tokens["refresh_token"]}
+        unknown = f"https://unknown-{mark}.example/"
+        assert program.ask(refresh | {"resources": [unknown]}) == {"refused": "invalid_target"}
+        tokens = program.ask(refresh | {"resources": [files]})["tokens"]
+        audience(server, tokens["access_token"], files)
+        # A token for others opens nothing here.
+        userinfo = {"do": "userinfo", "client": portal, "token": tokens["access_token"], "subject": person.id}
+        assert program.ask(userinfo)["refused"] == "invalid_token"
+        assert program.ask(code | {"push": True, "resources": [unknown]}) == {"refused": "invalid_target"}
+        begun = program.ask(code | {"resources": [unknown]})["visit"]
+        assert program.ask({"arrived": visitor.sign_in(begun, person).url}) == {"refused": "invalid_target"}
+        robot = admin.client(grant_types=["client_credentials"], scopes="read")
+        grant = {"do": "grant", "client": robot, "type": "client_credentials", "parameters": {}}
+        audience(server, program.ask(grant | {"resources": [api]})["tokens"]["access_token"], api)
+        assert program.ask(grant | {"resources": [unknown]}) == {"refused": "invalid_target"}
+        television = admin.client(auth_method="none", grant_types=[f"{GRANT}device_code"], scopes="openid")
+        codes = program.ask({"do": "device", "client": television, "scope": "openid", "resources": [api]})
+        page = visitor.open(codes["verification_uri_complete"])
+        assert isinstance(page, Page)
+        question = visitor.submit(page, {})
+        assert isinstance(question, Page)
+        visitor.submit(question, {})
+        answer = program.ask({"do": "poll", "client": television})
+        audience(server, answer["tokens"]["access_token"], api)
+
+
+@pytest.mark.parametrize("nonce", [False, True], ids=["no nonce", "nonce"])
+def test_tokens_are_bound_to_a_key(server: Server, person: Person, admin: Admin, *, nonce: bool) -> None:
+    """RFC 9449: from the request to the refresh, at userinfo, and refused without the key or with another."""
+    spa = portal_of(admin, auth_method="none", dpop_bound_access_tokens=True)
+    code = {"do": "code", "client": spa, "redirect_uri": CALLBACK, "scope": "openid profile"}
+    admin.patch("/tenant/token-policy", {"require_dpop_nonce": nonce})
+    try:
+        with Program("grants.mjs") as program, Visitor((CALLBACK,)) as visitor:
+            program.ask({"issuer": server.issuer})
+
+            def sign_in(**how: object) -> dict[str, Any]:
+                begun = program.ask(code | how)["visit"]
+                return program.ask({"arrived": visitor.sign_in(begun, person).url})
+
+            # A code that is bound from the start is worth nothing to others; a client held to its key gets nothing without.
+            assert sign_in() == {"refused": "invalid_dpop_proof"}
+            sign_in(holder="own", bind=True)["claims"]
+            assert sign_in(holder="own", bind=True, push=True)["claims"]["sub"] == person.id
+            if nonce:
+                brought = program.ask({"do": "nonces"})["brought"]
+                assert httpx.codes.BAD_REQUEST in brought, "one was asked for"
+                assert httpx.codes.OK in brought, "and the next came with the tokens"
+            signed_in = sign_in(holder="own")
+            tokens = signed_in["tokens"]
+            assert tokens["token_type"] == "dpop"  # openid-client writes it in lower case
+            userinfo = {"do": "userinfo", "client": spa, "token": tokens["access_token"], "subject": person.id}
+            assert program.ask(userinfo | {"holder": "own"})["claims"]["sub"] == person.id
+            refused = {"refused": "invalid_token", "status": 401}
+            assert program.ask(userinfo) == refused | {"scheme": "bearer"}
+            assert program.ask(userinfo | {"holder": "thief"}) == refused | {"scheme": "dpop"}
+            refresh = {"do": "refresh", "client": spa, "token": tokens["refresh_token"]}
+            assert program.ask(refresh) == {"refused": "invalid_dpop_proof"}
+            assert program.ask(refresh | {"holder": "thief"}) == {"refused": "invalid_grant"}
+            later = program.ask(refresh | {"holder": "own"})["tokens"]
+            assert later["token_type"] == "dpop"
+            assert program.ask(userinfo | {"token": later["access_token"], "holder": "own"})["claims"]["sub"] == person.id
+    finally:
+        admin.patch("/tenant/token-policy", {"require_dpop_nonce": False})
+
+
+@pytest.mark.parametrize("nonce", [False, True], ids=["no nonce", "nonce"])
+def test_interfaces_take_tokens_with_proofs(server: Server, admin: Admin, *, nonce: bool) -> None:
+    """RFC 9449 section 7: the native API and SCIM."""
+    scopes = "keyreeve:users:read keyreeve:groups:read"
+    robot = admin.client(grant_types=["client_credentials"], scopes=scopes)
+    admin.patch("/tenant/token-policy", {"require_dpop_nonce": nonce})
+    try:
+        with Program("grants.mjs") as program:
+            program.ask({"issuer": server.issuer})
+            grant = {"do": "grant", "client": robot, "type": "client_credentials", "parameters": {}, "holder": "own"}
+            token = program.ask(grant)["tokens"]["access_token"]
+            for url in [f"{server.issuer}/api/v1/groups?limit=5", f"{server.issuer}/scim/v2/default/Users?count=5"]:
+                call = {"do": "call", "client": robot, "token": token, "url": url}
+                assert program.ask(call | {"holder": "own"})["status"] == httpx.codes.OK
+                refused = {"refused": "invalid_token", "status": 401}
+                assert program.ask(call) == refused | {"scheme": "bearer"}
+                assert program.ask(call | {"holder": "thief"}) == refused | {"scheme": "dpop"}
+            brought = program.ask({"do": "nonces"})["brought"]
+            assert (httpx.codes.UNAUTHORIZED in brought) == nonce
+    finally:
+        admin.patch("/tenant/token-policy", {"require_dpop_nonce": False})
 
 
 def test_a_device_is_connected(server: Server, person: Person, admin: Admin) -> None:
