@@ -18,6 +18,14 @@ pub struct CanonicalName(String);
 /// text; a name is more ([`CanonicalName`]).
 #[must_use]
 pub fn fold(text: &str) -> String {
+    // What nearly every text is; the same by the general way, at a tenth of the cost.
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    fold_any(text)
+}
+
+fn fold_any(text: &str) -> String {
     text.nfkc().default_case_fold().nfkc().collect()
 }
 
@@ -70,6 +78,9 @@ impl CanonicalName {
 
 /// Control characters, white space, and the invisible format characters by which two names could look alike.
 fn forbidden(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control() || c == ' ';
+    }
     c.is_control()
         || c.is_whitespace()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -107,6 +118,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ascii_folds_as_any_text_does(text in "[\\x00-\\x7f]{0,40}") {
+            prop_assert_eq!(fold(&text), fold_any(&text));
+        }
+
         #[test]
         fn canonical_form_is_stable(text in "\\PC{0,40}") {
             if let Ok(once) = CanonicalName::parse(&text) {

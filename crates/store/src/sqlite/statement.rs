@@ -82,7 +82,7 @@ fn bind_to(
     for (place, number) in (1..).zip(order) {
         let value = number.checked_sub(1).and_then(|index| params.get(index)).unwrap_or(&Value::Null);
         if let Value::Text(text) = value
-            && text.contains('\0')
+            && memchr::memchr(0, text.as_bytes()).is_some()
         {
             return Err(nul_in_text());
         }
