@@ -52,6 +52,7 @@ impl Jobs {
         jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);
         jobs.spawn(app, "webhooks", Duration::from_millis(500), deliver_webhooks);
         jobs.spawn(app, "logouts", Duration::from_secs(2), tell_of_logouts);
+        jobs.spawn(app, "sharing_sweep", Duration::from_secs(10), sweep_sharing);
         jobs.spawn(app, "prune", Duration::from_secs(300), prune);
         jobs.spawn(app, "search_keys", Duration::from_secs(3_600), refresh_keys);
         if app.mailer.is_some() {
@@ -128,6 +129,12 @@ async fn seal_audit(app: App) -> RoundResult {
         Err(keyreeve_store::Error::Conflict { .. }) => Ok(Round::Done),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Clears away what is left of removed resources, and grants that count for nothing any more.
+async fn sweep_sharing(app: App) -> RoundResult {
+    let swept = app.sharing.sweep().await?;
+    Ok(if swept.more { Round::More } else { Round::Done })
 }
 
 async fn deliver_webhooks(app: App) -> RoundResult {

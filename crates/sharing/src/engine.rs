@@ -5,11 +5,13 @@
 
 mod many;
 mod node;
+mod visible;
 mod walk;
 mod who;
 
 pub(crate) use many::Batch;
 pub(crate) use node::{Grants, Held, Node};
+pub(crate) use visible::{Accept, Visible};
 pub(crate) use walk::{Ground, Seen};
 pub(crate) use who::Who;
 

@@ -8,7 +8,8 @@ pub use list::{GrantCursor, HeldGrant};
 pub use model::{Grant, GrantKind, GrantedBy, NewGrant, ShareId};
 pub use service::RevokedMany;
 
-pub(crate) use model::PartyKind;
+pub(crate) use model::{PartyKind, StoredGrant};
+pub(crate) use service::permission_of;
 
 use crate::Sharing;
 

@@ -6,7 +6,8 @@
 //! | [`Types`], [`Permissions`] | a tenant's model: what kinds of resources there are, and what can be granted on them |
 //! | [`Resources`] | resources: made, changed, moved, transferred, removed |
 //! | [`Grants`] | sharing and revoking; the grants on a resource, direct and inherited |
-//! | [`Questions`] | check one or many |
+//! | [`Questions`] | check one or many, subjects of a resource, resources of a subject, explain, search |
+//! | [`Bulk`] | many lines in, a result for each; everything out again |
 //!
 //! **The rules.** A grant is (resource, permission, subject, cascades?). It holds on the resource itself and, where it
 //! cascades, on everything below it. A subject is a user, a service account or a group; what a group has, everybody has
@@ -19,7 +20,7 @@
 //! groups that the identity room keeps. The change feed keeps both right (see [`Freshness`]).
 //!
 //! **Removal.** Removing a resource makes one row a tombstone; whatever has a tombstone above it is gone at that moment.
-//! A background job clears the rows away in bounded transactions.
+//! [`Sharing::sweep`] clears the rows away in bounded transactions.
 //!
 //! What it is not: it knows no HTTP, and it decides nothing about who a caller is: every use case is given an
 //! [`keyreeve_identity::Authority`]. Whoever administers the tenant may ask and change everything in it; everybody else
@@ -28,6 +29,7 @@
 //! How to add to it. A new question is built on the engine's walk (`engine/`), so that it cannot disagree with the check. A
 //! new use case is one method: decide, write and record in one transaction, and announce what caches may hold.
 
+mod bulk;
 mod cursor;
 mod engine;
 mod error;
@@ -38,8 +40,11 @@ mod questions;
 mod resources;
 mod schema;
 mod standing;
+mod sweep;
+mod wire;
 mod write;
 
+pub use bulk::{Bulk, Export, Line, LineError, LineOutcome, LineResult, Load, MAX_BATCH};
 pub use cursor::ResourceCursor;
 pub use error::Error;
 pub use freshness::{Freshness, Revision};
@@ -51,12 +56,16 @@ pub use model::{
     MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_NAME_BYTES, MAX_PERMISSIONS, MAX_TYPES, NewPermission, NewType,
     OWNER, Permission, PermissionPatch, Permissions, ResourceType, TypePatch, Types,
 };
-pub use questions::{Check, Decision, Denial, MAX_CHECKS, Page, Questions};
+pub use questions::{
+    Check, Decision, Denial, Explanation, MAX_CHECKS, Order, Page, Questions, Reach, ResourceField,
+    ResourcesOf, Search, SearchCursor, SubjectCursor, SubjectsOf, Via, VisibleResource,
+};
 pub use resources::{
     Delete, MAX_ATTRIBUTES, MAX_METADATA_BYTES, MAX_TEXT_BYTES, NewResource, Resource, ResourcePatch,
     Resources,
 };
 pub use schema::{MIGRATIONS, STATEMENTS};
+pub use sweep::Swept;
 
 use engine::Engine;
 use keyreeve_base::{TenantId, World};
@@ -94,6 +103,7 @@ struct Inner {
     options: SharingOptions,
     models: Arc<Cache<TenantId, Arc<Model>>>,
     engine: Engine,
+    sweeper: sweep::Sweeper,
 }
 
 impl Sharing {
@@ -103,7 +113,8 @@ impl Sharing {
         let options = SharingOptions { max_depth: options.max_depth.clamp(1, 10_000), ..*options };
         let models = Cache::new(&store, model::TOPIC, 1_024);
         let engine = Engine::new(&store, &options);
-        Self(Arc::new(Inner { store, world, identity, options, models, engine }))
+        let sweeper = sweep::Sweeper::default();
+        Self(Arc::new(Inner { store, world, identity, options, models, engine, sweeper }))
     }
 
     /// Types of resources.
@@ -136,6 +147,12 @@ impl Sharing {
         Questions(self)
     }
 
+    /// Loads and exports.
+    #[must_use]
+    pub const fn bulk(&self) -> Bulk<'_> {
+        Bulk(self)
+    }
+
     /// How deep a tree may be.
     #[must_use]
     pub fn max_depth(&self) -> u16 {
@@ -156,6 +173,10 @@ impl Sharing {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    pub(crate) fn sweeper(&self) -> &sweep::Sweeper {
+        &self.0.sweeper
     }
 
     /// The tenant's model, from memory where that is allowed.

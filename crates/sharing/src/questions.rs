@@ -5,10 +5,21 @@
 //! is as if it were not there.
 
 mod check;
+mod explain;
+mod resources_of;
+mod search;
+mod subjects;
 
 pub use check::{Check, Decision, Denial, MAX_CHECKS};
+pub use explain::{Explanation, Via};
+pub use resources_of::{ResourcesOf, VisibleResource};
+pub use search::{Order, ResourceField, Search, SearchCursor};
+pub use subjects::{Reach, SubjectCursor, SubjectsOf};
 
 use crate::Sharing;
+
+/// How often an answer is worked out anew because something has changed meanwhile.
+const ATTEMPTS: u32 = 4;
 
 /// The questions.
 #[derive(Clone, Copy)]

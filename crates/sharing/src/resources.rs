@@ -8,6 +8,9 @@ mod relocate;
 pub use change::Delete;
 pub use model::{MAX_ATTRIBUTES, MAX_METADATA_BYTES, MAX_TEXT_BYTES, NewResource, Resource, ResourcePatch};
 
+pub(crate) use create::{Insert, Parent, check_parent, find_parent, insert};
+pub(crate) use model::StoredResource;
+
 use crate::{Error, Sharing, schema};
 use keyreeve_base::TenantId;
 use keyreeve_store::{Tx, params};

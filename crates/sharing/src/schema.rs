@@ -7,6 +7,7 @@ mod model;
 mod read;
 mod write;
 
+pub(crate) use bulk::*;
 pub(crate) use model::*;
 pub(crate) use read::*;
 pub(crate) use write::*;

@@ -10,6 +10,8 @@
     reason = "a test that does not get what it expects must fail, and its futures live once"
 )]
 
+#[path = "main/bulk.rs"]
+mod bulk;
 #[path = "main/caches.rs"]
 mod caches;
 #[path = "main/grants.rs"]
@@ -18,6 +20,8 @@ mod grants;
 mod house;
 #[path = "main/model.rs"]
 mod model;
+#[path = "main/questions.rs"]
+mod questions;
 #[path = "main/resources.rs"]
 mod resources;
 #[path = "main/standing.rs"]

@@ -200,6 +200,39 @@ impl Groups<'_> {
         self.0.store().read(read).await
     }
 
+    /// The first `limit` users and service accounts behind `after` whom these groups hold, however indirectly, in the order
+    /// of their identifiers.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn principals_in(
+        self,
+        tenant: TenantId,
+        groups: Vec<GroupId>,
+        after: Uuid,
+        limit: u16,
+    ) -> Result<Vec<Party>, Error> {
+        let scan = async move |tx: &mut Tx<'_>| {
+            let mut first = std::collections::BTreeSet::new();
+            for part in groups.chunks(GROUPS_AT_ONCE) {
+                let fixed = params![tenant, after, limit];
+                let mut bound = fixed.to_vec();
+                bound.extend(part.iter().map(keyreeve_store::ToParam::to_param));
+                let found = tx
+                    .query_composed(&within(part.len()), &bound, |row| {
+                        Ok((row.get::<Uuid>(0)?, Party::new(row.get::<PartyKind>(1)?, row.get(0)?)))
+                    })
+                    .await?;
+                first.extend(found);
+                while first.len() > usize::from(limit) {
+                    first.pop_last();
+                }
+            }
+            Ok::<_, Error>(first.into_iter().map(|(_, party)| party).collect())
+        };
+        self.0.store().scan(scan).await
+    }
+
     /// All groups that transitively hold whoever was admitted, in the order of their identifiers; none for an OAuth
     /// client. From memory where that is allowed.
     ///
@@ -228,6 +261,22 @@ impl Groups<'_> {
         };
         directory::derive(self.0, (tenant, party), |held| &held.groups, load).await
     }
+}
+
+/// How many groups one statement looks into.
+const GROUPS_AT_ONCE: usize = 100;
+
+/// Those whom so many groups hold.
+fn within(groups: usize) -> Statement {
+    let list: Vec<String> = (0..groups).map(|place| format!("${}", place.saturating_add(4))).collect();
+    let sql = format!(
+        "WITH RECURSIVE down (id) AS (SELECT id FROM directory_group WHERE tenant_id = $1 AND id IN ({}) \
+         UNION SELECT n.child_id FROM down JOIN group_nest n ON n.parent_id = down.id) \
+         SELECT DISTINCT m.party_id, m.party_kind FROM down JOIN group_member m ON m.group_id = down.id \
+         WHERE m.party_id > $2 ORDER BY m.party_id LIMIT $3",
+        list.join(", ")
+    );
+    Statement::composed("identity::groups::within", sql)
 }
 
 /// The statement for this kind of party.

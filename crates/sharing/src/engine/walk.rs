@@ -13,9 +13,6 @@ use uuid::Uuid;
 /// The most grants that a walk reads in one statement; where there are more, they are read node by node.
 const MAX_AT_ONCE: usize = 4_096;
 
-/// How often a question is asked again because something has changed meanwhile.
-pub(crate) const ATTEMPTS: u32 = 4;
-
 /// A resource with everything above it: itself first, what has no parent last.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {

@@ -166,7 +166,8 @@ pub struct Grant {
 }
 
 /// What a new grant is made of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewGrant {
     /// The resource.
     pub resource: String,
@@ -175,8 +176,10 @@ pub struct NewGrant {
     /// Who is to have it.
     pub subject: Party,
     /// Whether it is to hold on everything below the resource as well.
+    #[serde(default)]
     pub cascade: bool,
-    /// When it is to end by itself: later than now.
+    /// When it is to end by itself: later than now; in JSON a text as in RFC 3339.
+    #[serde(default, with = "crate::wire::moment")]
     pub expires_at: Option<Timestamp>,
 }
 

@@ -38,19 +38,24 @@ pub struct Permission {
 }
 
 /// What a new permission is made of.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewPermission {
     /// The type that has it; none for every type, those to come included.
+    #[serde(default)]
     pub resource_type: Option<String>,
     /// The identifier: at most 255 bytes, without control characters, and not [`OWNER`] in any spelling.
     pub id: String,
     /// The name.
     pub name: String,
     /// What it allows.
+    #[serde(default)]
     pub description: Option<String>,
     /// Whether who holds it may share.
+    #[serde(default)]
     pub shares: bool,
     /// What it implies.
+    #[serde(default)]
     pub implies: Vec<String>,
 }
 
@@ -72,6 +77,7 @@ pub struct PermissionPatch {
 #[derive(Clone, Copy)]
 pub struct Permissions<'a>(pub(crate) &'a Sharing);
 
+#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
 impl Permissions<'_> {
     /// Declares a permission.
     ///

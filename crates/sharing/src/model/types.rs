@@ -29,13 +29,15 @@ pub struct ResourceType {
 }
 
 /// What a new type is made of.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewType {
     /// The identifier: at most 255 bytes, without control characters.
     pub id: String,
     /// The name.
     pub name: String,
     /// What it is for.
+    #[serde(default)]
     pub description: Option<String>,
 }
 
@@ -52,6 +54,7 @@ pub struct TypePatch {
 #[derive(Clone, Copy)]
 pub struct Types<'a>(pub(crate) &'a Sharing);
 
+#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
 impl Types<'_> {
     /// Declares a type.
     ///

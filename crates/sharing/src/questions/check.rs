@@ -1,6 +1,6 @@
 //! Whether a subject has a permission on a resource.
 
-use super::Questions;
+use super::{ATTEMPTS, Questions};
 use crate::engine::Batch;
 use crate::standing::{asker, over_tenant};
 use crate::{Error, Freshness, Sharing};
@@ -9,9 +9,6 @@ use keyreeve_identity::{Authority, Party};
 
 /// The most checks that one call answers.
 pub const MAX_CHECKS: usize = 1_000;
-
-/// How often an answer is worked out anew because something has changed meanwhile.
-const ATTEMPTS: u32 = 4;
 
 /// One question: may this subject do this to that?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +102,7 @@ impl Questions<'_> {
 }
 
 /// What the asker is told.
-const fn told(decision: Decision, full: bool) -> Decision {
+pub(super) const fn told(decision: Decision, full: bool) -> Decision {
     match decision {
         Decision::Denied(_) if !full => Decision::Denied(Denial::NotGranted),
         decision => decision,

@@ -45,6 +45,7 @@ pub(super) async fn hold(
     Ok(held)
 }
 
+#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
 impl Resources<'_> {
     /// Changes a resource; takes ownership. With `version`, only if it still is at that version.
     ///

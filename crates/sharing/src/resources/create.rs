@@ -19,10 +19,18 @@ pub(crate) struct Insert<'a> {
     pub(crate) tenant: TenantId,
     pub(crate) id: &'a str,
     pub(crate) type_key: i64,
-    pub(crate) parent: Option<i64>,
+    pub(crate) parent: Option<Parent>,
     pub(crate) owner: Party,
     pub(crate) new: &'a NewResource,
     pub(crate) now: Timestamp,
+}
+
+/// What a new resource is to lie below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parent {
+    pub(crate) key: i64,
+    /// How many resources there are from it up, itself counted.
+    pub(crate) levels: usize,
 }
 
 impl Resources<'_> {
@@ -64,8 +72,17 @@ impl Resources<'_> {
                 {
                     return Ok(Err(before));
                 }
-                let insertion = Insert { tenant, id: &name, type_key, parent, owner, new: &content, now };
+                let place = match parent {
+                    Some(parent) => Some(find_parent(tx, &sharing, tenant, parent).await?),
+                    None => None,
+                };
+                let insertion =
+                    Insert { tenant, id: &name, type_key, parent: place, owner, new: &content, now };
                 let key = insert(tx, &sharing, &insertion).await?;
+                if let Some(parent) = parent {
+                    check_parent(tx, tenant, parent).await?;
+                }
+                tx.changed(Some(tenant), ID_TOPIC, &name).await?;
                 let detail = json!({"type": content.resource_type, "owner": owner, "parent": content.parent});
                 let change = Change { tenant, action: "resource.create", target: ("resource", &name) };
                 change.record(tx, &sharing, &cause, detail).await?;
@@ -208,41 +225,47 @@ async fn claimed_before(
 }
 
 /// Makes a resource in the caller's transaction, after everything that can be known before was checked; answers its key.
+/// The caller announces the identifier.
 pub(crate) async fn insert(tx: &mut Tx<'_>, sharing: &Sharing, insertion: &Insert<'_>) -> Result<i64, Error> {
     let Insert { tenant, id, parent, .. } = *insertion;
-    if let Some(parent) = parent {
-        let above = chain(tx, sharing, tenant, parent).await?.ok_or(Error::NotFound("parent"))?;
-        let max = usize::from(sharing.max_depth());
-        if above.len() >= max {
-            return Err(Error::invalid("parent", format!("lies too deep: a tree has at most {max} levels")));
-        }
+    let max = usize::from(sharing.max_depth());
+    if parent.is_some_and(|parent| parent.levels >= max) {
+        return Err(Error::invalid("parent", format!("lies too deep: a tree has at most {max} levels")));
     }
-    let key = match write(tx, insertion).await? {
-        Some(key) => key,
+    match write(tx, insertion).await? {
+        Some(key) => Ok(key),
         None => {
             release(tx, sharing, tenant, id).await?;
-            write(tx, insertion).await?.ok_or(Error::Taken("id"))?
+            write(tx, insertion).await?.ok_or(Error::Taken("id"))
         }
-    };
-    // The row of the parent was locked by referring to it, or the parent was removed before.
-    if let Some(parent) = parent
-        && !tx.writes_alone()
-        && tx
-            .query_opt(&schema::ID_OF, &params![tenant, parent], |row| row.get::<Option<String>>(0))
-            .await?
-            .flatten()
-            .is_none()
-    {
-        return Err(Error::NotFound("parent"));
     }
-    tx.changed(Some(tenant), ID_TOPIC, id).await?;
-    Ok(key)
+}
+
+/// A parent that is there, as the transaction sees it.
+pub(crate) async fn find_parent(
+    tx: &mut Tx<'_>,
+    sharing: &Sharing,
+    tenant: TenantId,
+    key: i64,
+) -> Result<Parent, Error> {
+    let above = chain(tx, sharing, tenant, key).await?.ok_or(Error::NotFound("parent"))?;
+    Ok(Parent { key, levels: above.len() })
+}
+
+/// Makes sure that a parent is still there, after its row was locked by referring to it.
+pub(crate) async fn check_parent(tx: &mut Tx<'_>, tenant: TenantId, key: i64) -> Result<(), Error> {
+    if tx.writes_alone() {
+        return Ok(());
+    }
+    let found =
+        tx.query_opt(&schema::ID_OF, &params![tenant, key], |row| row.get::<Option<String>>(0)).await?;
+    found.flatten().map(drop).ok_or(Error::NotFound("parent"))
 }
 
 async fn write(tx: &mut Tx<'_>, insertion: &Insert<'_>) -> Result<Option<i64>, Error> {
     let Insert { tenant, id, type_key, parent, owner, new, now } = *insertion;
     let attributes = attributes_text(&new.attributes)?;
-    let (kind, party) = (PartyKind::of(owner), owner.uuid());
+    let (kind, party, parent) = (PartyKind::of(owner), owner.uuid(), parent.map(|parent| parent.key));
     let row = params![
         tenant,
         id,

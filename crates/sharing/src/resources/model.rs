@@ -52,26 +52,34 @@ pub struct Resource {
 }
 
 /// What a new resource is made of.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewResource {
     /// The identifier; generated where there is none. To choose one takes authority over the tenant: an identifier that
     /// an application is going to use means something to it.
+    #[serde(default)]
     pub id: Option<String>,
     /// The type.
     pub resource_type: String,
     /// Who owns it; whoever makes it, where nobody is named. To name another takes authority over the tenant.
+    #[serde(default)]
     pub owner: Option<Party>,
     /// What it lies below.
+    #[serde(default)]
     pub parent: Option<String>,
     /// The name.
     pub name: String,
     /// What it is.
+    #[serde(default)]
     pub description: Option<String>,
     /// What else it can be found by.
+    #[serde(default)]
     pub text: Option<String>,
     /// Whatever else.
+    #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// Bytes.
+    /// Bytes; in JSON a text in base64url.
+    #[serde(default, with = "crate::wire::bytes")]
     pub metadata: Option<Vec<u8>>,
 }
 

@@ -26,6 +26,7 @@ struct Move {
     version: Option<i64>,
 }
 
+#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
 impl Resources<'_> {
     /// Puts a resource, with everything below it, below another, or below none. Takes ownership of the resource, and the
     /// new parent must be one that the asker may share: whoever has something there gets it here. To take a resource out of

@@ -84,8 +84,12 @@ statements! {
         ORDER BY party_id, permission_key LIMIT $2)";
     /// Removes the row of a resource that was removed and has nothing left.
     pub(crate) DELETE_RESOURCE = "DELETE FROM sharing_resource WHERE key = $1 AND id IS NULL";
+    /// Removes a grant that has ended, or is not newer than a moment.
+    pub(crate) SWEEP_GRANT = "DELETE FROM sharing_grant WHERE resource_key = $1 AND party_id = $2 AND permission_key = $3 \
+        AND (expires_at <= $4 OR created_at <= $5)";
     /// Grants in their order, from one on.
-    pub(crate) GRANTS_FROM = "SELECT g.resource_key, g.party_id, g.permission_key, g.party_kind, g.expires_at, r.tenant_id \
+    pub(crate) GRANTS_FROM = "SELECT g.resource_key, g.party_id, g.permission_key, g.party_kind, g.expires_at, r.tenant_id, \
+        g.created_at \
         FROM sharing_grant g JOIN sharing_resource r ON r.key = g.resource_key \
         WHERE (g.resource_key, g.party_id, g.permission_key) > ($1, $2, $3) \
         ORDER BY g.resource_key, g.party_id, g.permission_key LIMIT $4";

@@ -2,7 +2,7 @@
 
 use crate::house::{House, by, house, house_with, new_grant};
 use keyreeve_identity::Party;
-use keyreeve_sharing::{Delete, Error, NewResource, Patch, ResourcePatch, SharingOptions};
+use keyreeve_sharing::{Delete, Error, Line, NewResource, Patch, ResourcePatch, SharingOptions};
 use keyreeve_testkit::{Engine, on_both_engines};
 
 async fn move_to(house: &House, id: &str, parent: Option<&str>) -> Result<(), Error> {
@@ -164,7 +164,21 @@ on_both_engines! {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);
-        chain(&house, ada, "n", 1_000).await;
+        let lines: Vec<Line> = (0..1_000)
+            .map(|n: usize| {
+                let parent = n.checked_sub(1).map(|n| format!("n{n}"));
+                Line::Resource(Box::new(NewResource {
+                    id: Some(format!("n{n}")),
+                    resource_type: "FOLDER".to_owned(),
+                    owner: Some(ada),
+                    parent,
+                    name: "one of many".to_owned(),
+                    ..NewResource::default()
+                }))
+            })
+            .collect();
+        let cause = by();
+        house.sharing.bulk().load(&house.admin, &cause).unwrap().batch(&lines).await.unwrap();
         house.share("n0", "READ", bob, true).await;
         assert!(house.may(bob, "READ", "n999").await);
         let (_, fresh) = house.second().await;
