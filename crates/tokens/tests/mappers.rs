@@ -162,7 +162,10 @@ on_both_engines! {
 
         let stranger = house.other.id;
         assert!(matches!(mappers.get(stranger, made.id).await, Err(Error::NotFound("mapper"))));
-        assert!(matches!(mappers.delete(stranger, made.id, &operator).await, Err(Error::NotFound("mapper"))));
+        let foreign = mappers.delete((stranger, made.id), None, &operator).await;
+        assert!(matches!(foreign, Err(Error::NotFound("mapper"))), "{foreign:?}");
+        let stale = mappers.delete((tenant, made.id), Some(2), &operator).await;
+        assert!(matches!(stale, Err(Error::VersionConflict)), "{stale:?}");
         let foreign = mappers.create((stranger, Some(portal.client.id)), constant("two"), &operator).await;
         assert!(matches!(foreign, Err(Error::NotFound("client"))), "{foreign:?}");
         assert!(matches!(mappers.list(stranger, Some(portal.client.id)).await, Err(Error::NotFound("client"))));
@@ -178,7 +181,7 @@ on_both_engines! {
         }
         let full = mappers.create((tenant, None), constant("more"), &operator).await;
         assert!(matches!(full, Err(Error::Invalid { field: "mappers", .. })), "{full:?}");
-        let (deleted, lines) = house.lines_of(mappers.delete(tenant, made.id, &operator)).await;
+        let (deleted, lines) = house.lines_of(mappers.delete((tenant, made.id), Some(2), &operator)).await;
         deleted.expect("a removal");
         assert_eq!(lines, ["mapper.delete success"]);
         assert!(matches!(mappers.update(&made, constant("x"), &operator).await, Err(Error::NotFound("mapper"))));

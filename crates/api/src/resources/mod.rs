@@ -7,8 +7,12 @@ mod initial_tokens;
 mod issuers;
 mod keys;
 mod logouts;
+mod mail;
+mod mappers;
 mod me;
+mod merging;
 mod roles;
+mod second_factors;
 mod service_accounts;
 mod sessions;
 mod tenants;
@@ -30,7 +34,11 @@ pub(crate) fn table() -> Table {
         roles::table(),
         service_accounts::table(),
         sessions::table(),
+        mail::table(),
+        second_factors::table(),
+        merging::table(),
         clients::table(),
+        mappers::table(),
         logouts::table(),
         initial_tokens::table(),
         issuers::table(),

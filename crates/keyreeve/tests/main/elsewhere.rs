@@ -1,7 +1,7 @@
 //! Commands on a server elsewhere: the same words, over the native API.
 
 use crate::harness::{CONFLICT, Installation, NOT_FOUND, OK, REFUSED, Ran, UNAVAILABLE, USAGE};
-use keyreeve_testkit::{Engine, on_both_engines};
+use keyreeve_testkit::{Engine, MailServer, on_both_engines};
 use serde_json::{Value, json};
 
 /// A desk without an installation, and the credentials of the client that `init` made.
@@ -77,6 +77,52 @@ on_both_engines! {
         run(&["user", "list"]).expect(UNAVAILABLE);
         // The audit log has the client that did it.
         place.run(&["audit", "verify"]).expect(OK);
+    }
+}
+
+on_both_engines! {
+    async fn mappers_accounts_and_mail_are_looked_after_from_a_desk(engine: Engine) {
+        let mail = MailServer::start().await;
+        let (mut place, made) = Installation::initialised(engine).await;
+        place.set("KEYREEVE_SMTP_URL", &mail.url());
+        place.set("KEYREEVE_MAIL_FROM", "Keys <keys@id.example>");
+        let server = place.serve();
+        let desk = desk(&server.address, &made).await;
+        let run = |arguments: &[&str]| -> Ran { desk.run(&[arguments, &["--json"]].concat()) };
+        let ok = |arguments: &[&str]| run(arguments).expect(OK).json();
+
+        ok(&["client", "create", "--client-id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example/cb"]);
+        let team = ["mapper", "create", "--client", "wiki", "--set", "name=team", "--set", "claim=team",
+            "--set", "source.kind=user_attribute", "--set", "source.attribute=team", "--set", "targets=[\"id_token\"]"];
+        let mapper = ok(&team);
+        run(&team).expect(CONFLICT);
+        let id = mapper["id"].as_str().unwrap();
+        assert_eq!(ok(&["mapper", "show", id]), mapper);
+        assert_eq!(ok(&["mapper", "list", "--client", "wiki"]), json!([mapper]));
+        assert_eq!(ok(&["mapper", "list"]), json!([]));
+        assert_eq!(ok(&["mapper", "update", id, "--set", "multivalued=true", "--version", "1"])["multivalued"], true);
+        run(&["mapper", "update", id, "--set", "claim=x", "--version", "1"]).expect(CONFLICT);
+        let refused = run(&["mapper", "update", id, "--set", "claim=sub"]).expect(REFUSED);
+        assert!(refused.stderr.contains("/claim"), "{}", refused.stderr);
+        ok(&["mapper", "delete", id]);
+        run(&["mapper", "show", id]).expect(NOT_FOUND);
+
+        ok(&["user", "create", "--username", "ada", "--email", "ada@example.com", "--phone-number", "+43 1 2"]);
+        ok(&["user", "create", "--username", "twin", "--phone-number", "+43-1-2", "--given-name", "Ada"]);
+        assert_eq!(ok(&["user", "send-reset", "ada"])["kind"], "password_reset");
+        assert_eq!(mail.wait_for(1).await[0].to, ["ada@example.com"]);
+        assert_eq!(ok(&["user", "mail", "ada"])[0]["kind"], "password_reset");
+        run(&["user", "send-verification", "twin"]).expect(REFUSED);
+        assert_eq!(ok(&["user", "second-factor", "ada"])["devices"], json!([]));
+        assert!(desk.run(&["user", "second-factor", "ada"]).expect(OK).stdout.contains("password alone"));
+        ok(&["user", "remove-second-factor", "ada"]);
+        let found = ok(&["user", "duplicates", "--by", "phone_number", "--all"]);
+        assert_eq!(found["items"][0]["count"], 2);
+        run(&["user", "merge", "ada", "twin", "--take", "password"]).expect(REFUSED);
+        let kept = ok(&["user", "merge", "ada", "twin", "--take", "given_name"]);
+        assert_eq!((&kept["username"], &kept["given_name"]), (&json!("ada"), &json!("Ada")));
+        run(&["user", "show", "twin"]).expect(NOT_FOUND);
+        assert_eq!(server.stop().0, 0);
     }
 }
 

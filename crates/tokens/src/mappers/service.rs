@@ -52,6 +52,7 @@ impl Mappers<'_> {
             .0
             .store
             .write(async move |tx: &mut Tx<'_>| {
+                cause.claim(tx, &room.0.world, ("mapper", made.id)).await?;
                 hold_owner(tx, tenant, client).await?;
                 check_against_others(tx, &made).await?;
                 let text = settings_text(&made.settings)?;
@@ -129,11 +130,16 @@ impl Mappers<'_> {
         Ok(changed)
     }
 
-    /// Removes a mapper. Tokens that were issued keep what they say.
+    /// Removes a mapper, if it is at `version` where one is named. Tokens that were issued keep what they say.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn delete(&self, tenant: TenantId, id: Uuid, cause: &Cause) -> Result<(), Error> {
+    /// [`Error::NotFound`], [`Error::VersionConflict`].
+    pub async fn delete(
+        &self,
+        (tenant, id): (TenantId, Uuid),
+        version: Option<i64>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
         let (room, cause) = (self.0.clone(), cause.clone());
         self.0
             .0
@@ -141,6 +147,9 @@ impl Mappers<'_> {
             .write(async move |tx: &mut Tx<'_>| {
                 let found = tx.query_opt(&schema::MAPPER, &params![tenant, id], Mapper::from_row).await?;
                 let mapper = found.ok_or(Error::NotFound("mapper"))?;
+                if version.is_some_and(|version| version != mapper.version) {
+                    return Err(Error::VersionConflict);
+                }
                 if tx.execute(&schema::DELETE_MAPPER, &params![tenant, id]).await? == 0 {
                     return Err(Error::NotFound("mapper"));
                 }

@@ -353,8 +353,8 @@ pub enum MapperCommand {
     /// Create a mapper from its JSON document, for the tenant or for one client
     #[command(after_help = "\
 Examples:
-  keyreeve mapper create --set name=roles --set claim=roles --set 'source={\"kind\":\"tenant_roles\"}'
-  keyreeve mapper create --client wiki --set name=team --set claim=team --set 'source={\"kind\":\"user_attribute\",\"name\":\"team\"}'
+  keyreeve mapper create --set name=roles --set claim=roles --set multivalued=true --set source.kind=tenant_roles --set 'targets=[\"access_token\"]'
+  keyreeve mapper create --client wiki --set name=team --set claim=team --set source.kind=user_attribute --set source.attribute=team --set 'targets=[\"id_token\",\"userinfo\"]'
 
 docs/integrating.md lists the fields.")]
     Create {

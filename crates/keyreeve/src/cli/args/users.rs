@@ -122,6 +122,55 @@ Examples:
     /// List the mail that was sent to a user, or waits to be
     #[command(after_help = "Examples:\n  keyreeve user mail ada")]
     Mail(UserArg),
+    /// Show the second factor of a user: devices, and how many recovery codes are left
+    #[command(after_help = "Examples:\n  keyreeve user second-factor ada")]
+    SecondFactor(UserArg),
+    /// Remove every device and recovery code of a user who lost them
+    #[command(after_help = "Examples:\n  keyreeve user remove-second-factor ada")]
+    RemoveSecondFactor(UserArg),
+    /// Find accounts that may be one person's
+    #[command(after_help = "\
+Examples:
+  keyreeve user duplicates --by full_name
+  keyreeve user duplicates --by phone_number --by attributes.badge --all --json")]
+    Duplicates {
+        /// Where to look
+        #[command(flatten)]
+        tenant: InTenant,
+        /// On what they agree: phone_number, full_name, display_name or attributes.NAME; up to four times
+        #[arg(long, value_name = "FIELD", required = true)]
+        by: Vec<String>,
+        /// At most so many sets, up to 100
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=100))]
+        limit: u16,
+        /// All of them, page by page
+        #[arg(long)]
+        all: bool,
+        /// Go on behind the page that ended with this word
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+    },
+    /// Merge another account into a user; the other is archived
+    #[command(after_help = "\
+Examples:
+  keyreeve user merge ada ada.l@example.com
+  keyreeve user merge ada ada.l@example.com --take email --take attributes --version 3
+
+The user gets the other's memberships, roles and service accounts, and the fields that --take names, where the other has them.
+The sessions, tokens, password and second factor of the other end.")]
+    Merge {
+        /// Who is kept
+        #[command(flatten)]
+        user: UserArg,
+        /// Who goes up in it: user name, e-mail address or identifier
+        absorb: String,
+        /// A field to take over: username, email, given_name, family_name, display_name, phone_number, locale, zoneinfo, attributes
+        #[arg(long, value_name = "FIELD")]
+        take: Vec<String>,
+        /// Only if the kept user is at this version
+        #[arg(long, value_name = "N")]
+        version: Option<i64>,
+    },
     /// Make a user choose a new password at the next sign-in
     #[command(after_help = "Examples:\n  keyreeve user require-password-change ada")]
     RequirePasswordChange(UserArg),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 const MAPPER: Fields = &[
     ("name", "/name"),
-    ("client", "/client_id"),
+    ("client", "/client"),
     ("claim", "/claim"),
     ("source", "/source"),
     ("type", "/value_type"),
@@ -21,7 +21,7 @@ const MAPPER: Fields = &[
     ("id", "/id"),
 ];
 const MAPPERS: Fields =
-    &[("ID", "/id"), ("NAME", "/name"), ("CLIENT", "/client_id"), ("CLAIM", "/claim"), ("SOURCE", "/source")];
+    &[("ID", "/id"), ("NAME", "/name"), ("CLIENT", "/client"), ("CLAIM", "/claim"), ("SOURCE", "/source")];
 
 pub(super) async fn run(api: &Api, command: &MapperCommand) -> Result<Output, Failure> {
     match command {

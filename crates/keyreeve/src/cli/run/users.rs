@@ -1,6 +1,6 @@
 //! `keyreeve user …`
 
-use super::{listed, names, said, within};
+use super::{listed, names, said};
 use crate::cli::args::{UserArg, UserCommand, UserCreate};
 use crate::cli::client::{Api, Call, at};
 use crate::cli::edits;
@@ -9,9 +9,8 @@ use crate::cli::input::Input;
 use crate::cli::system_world;
 use crate::cli::view::{self, Fields};
 use crate::first_start::random_password;
-use keyreeve_base::{SessionId, TenantId, UserId};
+use keyreeve_base::SessionId;
 use keyreeve_crypto::Secret;
-use keyreeve_identity::{Cause, LinkKind};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -56,6 +55,9 @@ const MAIL: Fields = &[
     ("ATTEMPTS", "/attempts"),
     ("PROBLEM", "/problem"),
 ];
+const DEVICES: Fields =
+    &[("ID", "/id"), ("NAME", "/name"), ("SINCE", "/created_at"), ("LAST USED", "/last_used_at")];
+const DUPLICATES: Fields = &[("VALUES", "/values"), ("COUNT", "/count"), ("USERS", "/users")];
 const GROUPS: Fields = &[("ID", "/id"), ("NAME", "/name"), ("KIND", "/kind")];
 const ROLES: Fields = &[("ID", "/id"), ("NAME", "/name"), ("CLIENT", "/client")];
 
@@ -88,9 +90,33 @@ pub(super) async fn run(api: &Api, command: &UserCommand, input: Input) -> Resul
             api.send(&user.tenant.tenant, Call::delete(at!["users", id])).await?;
             Ok(said(format!("The user {} was archived.", user.user), json!({"archived": id})))
         }
-        UserCommand::SendReset(user) => send(api, user, LinkKind::PasswordReset).await,
-        UserCommand::SendVerification(user) => send(api, user, LinkKind::EmailVerification).await,
-        UserCommand::Mail(user) => mail(api, user).await,
+        UserCommand::SendReset(user) => send(api, user, "send-reset").await,
+        UserCommand::SendVerification(user) => send(api, user, "send-verification").await,
+        UserCommand::Mail(user) => list_of(api, user, "mail", MAIL).await,
+        UserCommand::SecondFactor(user) => second_factor(api, user).await,
+        UserCommand::RemoveSecondFactor(user) => {
+            let id = find(api, user).await?;
+            api.send(&user.tenant.tenant, Call::delete(at!["users", id, "second-factor"])).await?;
+            let text = format!("The second factor of {} was removed.", user.user);
+            Ok(said(text, json!({"removed": id})))
+        }
+        UserCommand::Duplicates { tenant, by, limit, all, after } => {
+            let limit = if *all { 100 } else { *limit };
+            let call = Call::get(at!["users", "duplicates"])
+                .query("by", Some(by.join(",")))
+                .query("limit", Some(limit))
+                .query("after", after.as_ref());
+            let (items, next) = api.list(&tenant.tenant, call, *all).await?;
+            Ok(view::page(items, next.as_deref(), DUPLICATES))
+        }
+        UserCommand::Merge { user, absorb, take, version } => {
+            let tenant = &*user.tenant.tenant;
+            let keep = find(api, user).await?;
+            let absorb = names::user(api, tenant, absorb).await?;
+            let body = json!({"absorb": absorb, "take": take});
+            let call = Call::post(at!["users", keep, "merge"]).body(body).version(*version);
+            Ok(view::one(api.send(tenant, call).await?, USER))
+        }
         UserCommand::Groups { user, transitive } => {
             let id = find(api, user).await?;
             let (mut items, _) =
@@ -109,12 +135,7 @@ pub(super) async fn run(api: &Api, command: &UserCommand, input: Input) -> Resul
             };
             Ok(view::many(items, ROLES))
         }
-        UserCommand::Sessions(user) => {
-            let id = find(api, user).await?;
-            let call = Call::get(at!["users", id, "sessions"]);
-            let (items, _) = api.list(&user.tenant.tenant, call, true).await?;
-            Ok(view::many(items, SESSIONS))
-        }
+        UserCommand::Sessions(user) => list_of(api, user, "sessions", SESSIONS).await,
         UserCommand::EndSessions { user, session } => end_sessions(api, user, session.as_deref()).await,
     }
 }
@@ -196,40 +217,31 @@ async fn change(api: &Api, user: &UserArg, what: &str) -> Result<Output, Failure
     Ok(view::one(api.send(&user.tenant.tenant, Call::post(at!["users", id, what])).await?, USER))
 }
 
-/// The tenant and the user, for what is asked of the rooms themselves.
-async fn here(api: &Api, user: &UserArg) -> Result<(TenantId, UserId), Failure> {
-    let tenant = within(api.installation()?, &user.tenant).await?.id;
+/// A short list of what a user has.
+async fn list_of(api: &Api, user: &UserArg, what: &str, columns: Fields) -> Result<Output, Failure> {
     let id = find(api, user).await?;
-    let id = id.parse().map_err(|_| Failure::not_found(format!("there is no user {:?}", user.user)))?;
-    Ok((tenant, id))
+    let (items, _) = api.list(&user.tenant.tenant, Call::get(at!["users", id, what]), true).await?;
+    Ok(view::many(items, columns))
 }
 
-async fn send(api: &Api, user: &UserArg, kind: LinkKind) -> Result<Output, Failure> {
-    let (recovery, of) = (api.installation()?.identity.recovery(), here(api, user).await?);
-    let mail = match kind {
-        LinkKind::PasswordReset => recovery.send_password_reset(of, &Cause::operator()).await?,
-        LinkKind::EmailVerification => recovery.send_email_verification(of, &Cause::operator()).await?,
-    };
+async fn send(api: &Api, user: &UserArg, what: &str) -> Result<Output, Failure> {
+    let id = find(api, user).await?;
+    let sent = api.send(&user.tenant.tenant, Call::post(at!["users", id, what])).await?;
     let text =
         "The message waits; the running server sends it. `keyreeve user mail` tells what became of it.";
-    Ok(said(text, json!({"mail": mail, "kind": kind})))
+    Ok(said(text, sent))
 }
 
-async fn mail(api: &Api, user: &UserArg) -> Result<Output, Failure> {
-    let (recovery, (tenant, id)) = (api.installation()?.identity.recovery(), here(api, user).await?);
-    let records = recovery.mail_of(tenant, id).await?;
-    let mut items = Vec::with_capacity(records.len());
-    for record in records {
-        items.push(json!({
-            "id": record.id,
-            "queued_at": record.queued_at.to_string(),
-            "kind": record.kind.text(),
-            "state": record.state.text(),
-            "attempts": record.attempts,
-            "problem": record.problem,
-        }));
-    }
-    Ok(view::many(items, MAIL))
+async fn second_factor(api: &Api, user: &UserArg) -> Result<Output, Failure> {
+    let id = find(api, user).await?;
+    let factor = api.send(&user.tenant.tenant, Call::get(at!["users", id, "second-factor"])).await?;
+    let devices = factor.get("devices").and_then(Value::as_array).cloned().unwrap_or_default();
+    let codes = factor.get("recovery_codes").and_then(Value::as_i64).unwrap_or_default();
+    let text = match devices.is_empty() {
+        true => "None: the password alone signs in.".to_owned(),
+        false => format!("{}\n\n{codes} recovery codes are left.", view::many(devices, DEVICES).text),
+    };
+    Ok(said(text, factor))
 }
 
 async fn end_sessions(api: &Api, user: &UserArg, session: Option<&str>) -> Result<Output, Failure> {
