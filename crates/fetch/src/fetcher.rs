@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 /// The head of an answer, in bytes, and the number of its headers.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
-const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEAD_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_HEADERS: usize = 64;
 
 /// Headers that are about the connection or the message's framing: ours, never the caller's.
 const OWN_HEADERS: [HeaderName; 8] = [
@@ -67,15 +67,15 @@ impl Default for FetchOptions {
 /// The client for requests that leave the server. Cheap to clone.
 #[derive(Clone)]
 pub struct Fetcher {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
     pub(crate) allow_private: bool,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) connect_timeout: Duration,
-    timeout: Duration,
-    turns: Semaphore,
+    pub(crate) timeout: Duration,
+    pub(crate) turns: Arc<Semaphore>,
     authorities: Vec<CertificateDer<'static>>,
     /// Made when first needed: reading the platform's authorities takes milliseconds that a start can do without.
     tls: OnceLock<TlsConnector>,
@@ -106,7 +106,7 @@ impl Fetcher {
             resolver: options.resolver,
             connect_timeout: options.connect_timeout,
             timeout: options.timeout,
-            turns: Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            turns: Arc::new(Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             authorities,
             tls: OnceLock::new(),
         };
@@ -152,7 +152,7 @@ async fn exchange(stream: Stream, target: &Target, request: Request) -> Result<R
         .await
         .map_err(FetchError::Protocol)?;
     let limit = request.max_body.map(|bytes| bytes.min(MAX_BODY_BYTES));
-    let wanted = prepare(target, request)?;
+    let wanted = head_of(target, request)?.map(Full::new);
     let mut answer = pin!(async move {
         let answer = sender.send_request(wanted).await.map_err(FetchError::Protocol)?;
         receive(answer, limit).await
@@ -167,10 +167,10 @@ async fn exchange(stream: Stream, target: &Target, request: Request) -> Result<R
 }
 
 /// The request as it goes over the wire.
-fn prepare(target: &Target, request: Request) -> Result<http::Request<Full<Bytes>>, FetchError> {
+pub(crate) fn head_of(target: &Target, request: Request) -> Result<http::Request<Bytes>, FetchError> {
     let invalid = FetchError::Url("cannot be put into a request");
     let has_body = !request.body.is_empty() || matches!(request.method, Method::POST | Method::PUT);
-    let mut wanted = http::Request::new(Full::new(if has_body { request.body } else { Bytes::new() }));
+    let mut wanted = http::Request::new(if has_body { request.body } else { Bytes::new() });
     *wanted.method_mut() = request.method;
     match target.path_and_query().parse() {
         Ok(uri) => *wanted.uri_mut() = uri,

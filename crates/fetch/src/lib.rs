@@ -24,6 +24,8 @@
 //! An address is checked when it is stored, by [`Fetcher::check`], so that whoever writes it learns of a mistake; and
 //! again whenever it is used, since names change hands.
 //!
+//! [`Fetcher::open`] is the same for what has no bound: a body in pieces, an answer that is read as it comes.
+//!
 //! What it is not: no general HTTP client, no cache, no retry. It knows no room and no tenant.
 //!
 //! To add to it: a range of addresses goes into [`address`](Reach) with its RFC, in the table there; a bound into
@@ -33,6 +35,7 @@ mod address;
 mod connect;
 mod error;
 mod fetcher;
+mod flow;
 mod request;
 mod resolve;
 mod target;
@@ -40,6 +43,7 @@ mod target;
 pub use address::Reach;
 pub use error::{ErrorClass, FetchError};
 pub use fetcher::{FetchOptions, Fetcher};
+pub use flow::{Broken, Flow};
 pub use request::{DEFAULT_BODY_BYTES, MAX_BODY_BYTES, Request, Response};
 pub use resolve::{Addresses, Resolve, SystemResolver};
 pub use target::{MAX_URL_BYTES, Target};
