@@ -232,6 +232,9 @@ async fn send_mail(app: App) -> RoundResult {
 
 async fn upkeep(app: App, recorder: PrometheusHandle) -> RoundResult {
     recorder.run_upkeep();
+    let waiting = app.tokens.waiting_logouts().await?;
+    #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    metrics::gauge!("keyreeve_logout_queue_length").set(waiting as f64);
     if app.mailer.is_some() {
         let waiting = app.identity.recovery().outbox().waiting().await?;
         #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]

@@ -60,6 +60,7 @@ meters! {
     Counter "keyreeve_job_failures_total" ["job"] "rounds of background jobs that failed";
     Histogram "keyreeve_job_seconds" ["job"] "how long rounds of background jobs took";
     Counter "keyreeve_logout_deliveries_total" ["outcome"] "logout tokens that were sent to clients, by what came of it";
+    Gauge "keyreeve_logout_queue_length" [] "logout tokens that wait to be sent to clients, now or later";
     Gauge "keyreeve_mail_queue_length" [] "messages that wait to be sent, now or later";
     Counter "keyreeve_mail_total" ["kind", "outcome"] "attempts to send mail";
     Counter "keyreeve_password_busy_total" [] "password hashes refused because too many waited";

@@ -285,7 +285,8 @@ async fn follow(call: Call) -> Result<Reply, Refused> {
 
 /// The stream as it goes over the wire. What the client does not take is not asked for.
 fn events(call: Call, follow: Follow) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    let begin = format!(": the log from {} on\nretry: 2000\n\n", follow.position());
+    // An `id` without data: who comes again before anything has happened misses nothing either.
+    let begin = format!(": the log from {0} on\nretry: 2000\nid: {0}\n\n", follow.position());
     let rest = stream::unfold((call, follow), |(call, mut follow)| async move {
         let batch = match follow.next().await {
             Ok(Some(batch)) => batch,

@@ -99,16 +99,18 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
         Command::Logout => return block_on(client::logout(&cli.global.remote, &inputs)).map(Some),
         _ => {}
     }
-    let moves = matches!(cli.command, Command::Import(_) | Command::Export(_));
-    let named = cli.global.remote.server.is_some() || (moves && client::names_a_server(&inputs));
-    if named && !cli.command.works_elsewhere() {
+    if cli.global.remote.server.is_some() && !cli.command.works_elsewhere() {
         return Err(Failure::usage(
-            "this command works on the machine of the installation only; leave out --server and KEYREEVE_SERVER",
+            "this command works on the machine of the installation only; leave out --server",
         ));
     }
     if cli.command.works_elsewhere()
         && let Some(server) = Elsewhere::of(&cli.global.remote, &inputs)?
     {
+        if transfer::serve::streams(&cli.command) {
+            let place = Place::Elsewhere(Box::new(server));
+            return block_on(transfer::run(place, Arc::new(cli.command), cli.global.json)).map(Some);
+        }
         let input = Input::read(&cli.command)?;
         let api = Api::Elsewhere(Box::new(server));
         return block_on(run::run(&api, &cli.command, input)).map(Some);
@@ -136,7 +138,7 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
             let filter =
                 if config.source("log") == crate::config::Source::Default { "error" } else { &config.log };
             logs::install(&config, filter, None)?;
-            block_on(command_in(config, command, arguments)).map(Some)
+            block_on(command_in(config, command, arguments, cli.global.json)).map(Some)
         }
     }
 }
@@ -149,7 +151,12 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     runtime.block_on(Box::pin(work))
 }
 
-async fn command_in(config: Config, command: Command, arguments: &[OsString]) -> Result<Output, Failure> {
+async fn command_in(
+    config: Config,
+    command: Command,
+    arguments: &[OsString],
+    json: bool,
+) -> Result<Output, Failure> {
     match command {
         Command::Config(_) => Ok(config_command::show(&config)),
         Command::Init => init::run(config).await,
@@ -158,7 +165,8 @@ async fn command_in(config: Config, command: Command, arguments: &[OsString]) ->
             run::audit::verify_file(&file, expect.as_deref())
         }
         command if transfer::serve::streams(&command) => {
-            transfer::run(config, Arc::new(command), arguments).await
+            let place = Place::Machine(Box::new(config), arguments.to_vec());
+            transfer::run(place, Arc::new(command), json).await
         }
         command => {
             let input = Input::read(&command)?;
@@ -219,6 +227,14 @@ async fn reach<T>(
     }
 }
 
+/// Where a command that streams is carried out.
+enum Place {
+    /// On this machine, and the command line that a running server is handed.
+    Machine(Box<Config>, Vec<OsString>),
+    /// On a server elsewhere.
+    Elsewhere(Box<Elsewhere>),
+}
+
 /// A stream to whoever has the database, for the commands that stream.
 struct Link {
     input: Box<dyn AsyncRead + Send + Unpin>,
@@ -231,29 +247,33 @@ struct Link {
 const LINK_BYTES: usize = 256 * 1024;
 
 /// Opens a stream to the server that has the installation open, or to this process's own side.
-async fn link(config: Config, command: Arc<Command>, arguments: &[OsString]) -> Result<Link, Failure> {
-    #[cfg(unix)]
-    let ask = async |dir: &Path| remote::open(dir, arguments, &Input::default()).await;
-    #[cfg(not(unix))]
-    let ask = async |_: &Path| Ok(None::<tokio::io::DuplexStream>);
-    match reach(config, ask).await? {
-        Reached::Server(stream) => {
-            let (input, output) = tokio::io::split(stream);
-            Ok(Link { input: Box::new(input), output: Box::new(output), _stop: None })
-        }
-        Reached::Here(app) => {
-            let (stop, stopped) = watch::channel(false);
-            let (ours, theirs) = tokio::io::duplex(LINK_BYTES);
-            tokio::spawn(async move {
-                let ends = tokio::io::split(theirs);
-                if let Err(error) = transfer::serve::serve(&app, &command, ends, stopped).await {
-                    tracing::debug!(%error, "a stream ended early");
+async fn link(place: Place, command: Arc<Command>) -> Result<Link, Failure> {
+    let api = match place {
+        Place::Elsewhere(server) => Api::Elsewhere(server),
+        Place::Machine(config, arguments) => {
+            #[cfg(unix)]
+            let ask = async |dir: &Path| remote::open(dir, &arguments, &Input::default()).await;
+            #[cfg(not(unix))]
+            let ask = async |_: &Path| Ok(None::<tokio::io::DuplexStream>);
+            match reach(*config, ask).await? {
+                Reached::Server(stream) => {
+                    let (input, output) = tokio::io::split(stream);
+                    return Ok(Link { input: Box::new(input), output: Box::new(output), _stop: None });
                 }
-            });
-            let (input, output) = tokio::io::split(ours);
-            Ok(Link { input: Box::new(input), output: Box::new(output), _stop: Some(stop) })
+                Reached::Here(app) => Api::Here(app),
+            }
         }
-    }
+    };
+    let (stop, stopped) = watch::channel(false);
+    let (ours, theirs) = tokio::io::duplex(LINK_BYTES);
+    tokio::spawn(async move {
+        let ends = tokio::io::split(theirs);
+        if let Err(error) = transfer::serve::serve(&api, &command, ends, stopped).await {
+            tracing::debug!(%error, "a stream ended early");
+        }
+    });
+    let (input, output) = tokio::io::split(ours);
+    Ok(Link { input: Box::new(input), output: Box::new(output), _stop: Some(stop) })
 }
 
 fn print(output: &Output, json: bool) {

@@ -6,7 +6,7 @@
 //! so is the answer; imports and exports go on with pieces of their own.
 
 use super::answer::Answer;
-use super::args::{Cli, Command};
+use super::args::{AuditCommand, Cli, Command};
 use super::client::Api;
 use super::exit::{Exit, Failure, Output};
 use super::input::Input;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use zeroize::Zeroizing;
 
 /// The longest command, in bytes: a set of public keys fits many times over.
@@ -137,8 +137,8 @@ impl Control {
                 Ok((stream, _)) => {
                     let (app, slots, stopped) = (app.clone(), slots.clone(), stopped.clone());
                     running.spawn(async move {
-                        let _slot = slots.acquire_owned().await;
-                        if let Err(error) = answer(&app, stream, stopped).await {
+                        let slot = slots.acquire_owned().await;
+                        if let Err(error) = answer(&app, stream, (slot.ok(), stopped)).await {
                             tracing::warn!(%error, "a command could not be answered");
                         }
                     });
@@ -160,7 +160,11 @@ impl Drop for Control {
     }
 }
 
-async fn answer(app: &App, stream: UnixStream, stopped: watch::Receiver<bool>) -> io::Result<()> {
+async fn answer(
+    app: &App,
+    stream: UnixStream,
+    (slot, stopped): (Option<OwnedSemaphorePermit>, watch::Receiver<bool>),
+) -> io::Result<()> {
     // The directory is closed to others already; this holds even where somebody opened it.
     let own = std::fs::metadata(&app.config.data_dir).map(|dir| std::os::unix::fs::MetadataExt::uid(&dir))?;
     let caller = stream.peer_cred()?.uid();
@@ -174,7 +178,11 @@ async fn answer(app: &App, stream: UnixStream, stopped: watch::Receiver<bool>) -
     tokio::time::timeout(REQUEST_TIME, reading.read_until(b'\n', &mut line)).await??;
     let answer = match understand(&line) {
         Ok((command, _)) if transfer::serve::streams(&command) => {
-            return transfer::serve::serve(app, &command, (input, output), stopped).await;
+            // Whoever follows the log may do so for days; the others need not wait.
+            let follows = matches!(command, Command::Audit(AuditCommand::Follow(_)));
+            let _slot = slot.filter(|_| !follows);
+            let api = Api::Here(app.clone());
+            return transfer::serve::serve(&api, &command, (input, output), stopped).await;
         }
         Ok((command, given)) => Answer::from(execute(app, &command, given).await),
         Err(failure) => Answer::from(Err(failure)),

@@ -1,6 +1,6 @@
 //! Documents of the native API as people read them.
 
-use super::exit::{Output, record, table};
+use super::exit::{Output, printable, record, table};
 use serde_json::{Value, json};
 
 /// What is shown of a document: a heading, and a JSON Pointer (RFC 6901) into it.
@@ -27,6 +27,13 @@ pub fn cell(value: &Value) -> Option<String> {
 
 fn at(document: &Value, pointer: &str) -> Option<String> {
     document.pointer(pointer).and_then(cell)
+}
+
+/// One document in one line, two spaces between its fields.
+#[must_use]
+pub fn line(document: &Value, fields: Fields) -> String {
+    let cells = fields.iter().map(|(_, pointer)| at(document, pointer).unwrap_or_else(|| "-".to_owned()));
+    printable(&cells.collect::<Vec<_>>().join("  "))
 }
 
 /// One document, a line for each field.

@@ -3,6 +3,7 @@
 use crate::harness::{CONFLICT, Installation, NOT_FOUND, OK, REFUSED, Ran, UNAVAILABLE, USAGE};
 use keyreeve_testkit::{Engine, MailServer, on_both_engines};
 use serde_json::{Value, json};
+use std::io::{BufRead as _, Read as _};
 
 /// A desk without an installation, and the credentials of the client that `init` made.
 async fn desk(address: &str, made: &Value) -> Installation {
@@ -122,6 +123,144 @@ on_both_engines! {
         let kept = ok(&["user", "merge", "ada", "twin", "--take", "given_name"]);
         assert_eq!((&kept["username"], &kept["given_name"]), (&json!("ada"), &json!("Ada")));
         run(&["user", "show", "twin"]).expect(NOT_FOUND);
+        assert_eq!(server.stop().0, 0);
+    }
+}
+
+/// The number of the newest entry; on PostgreSQL an entry gets it a moment later.
+fn present_end(place: &Installation) -> i64 {
+    let begun = std::time::Instant::now();
+    loop {
+        let newest = place.run(&["audit", "list", "--limit", "1", "--json"]).expect(OK).json();
+        if let Some(seq) = newest["items"][0]["seq"].as_i64() {
+            return seq;
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{newest}");
+    }
+}
+
+/// The lines that a command prints until it ends, or is stopped.
+fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+on_both_engines! {
+    async fn the_audit_log_is_exported_and_followed(engine: Engine) {
+        let (place, made) = Installation::initialised(engine).await;
+        // On the machine itself, with no server there. (On PostgreSQL, it is a server that chains entries.)
+        place.run(&["audit", "seal"]).expect(OK);
+        let alone = place.run(&["audit", "export", "alone.ndjson", "--json"]).expect(OK).json();
+        assert!(alone["records"].as_u64().unwrap() > 2, "{alone}");
+        assert_eq!(place.run(&["audit", "verify", "alone.ndjson", "--json"]).expect(OK).json()["checked"], alone["records"]);
+        place.run(&["audit", "export", "alone.ndjson"]).expect(CONFLICT);
+        let first = place.run(&["audit", "follow", "--after-seq", "0", "--count", "2", "--json"]).expect(OK);
+        assert_eq!(lines(&first.stdout).iter().map(|entry| entry["seq"].as_i64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+
+        let server = place.serve();
+        let desk = desk(&server.address, &made).await;
+        for here in [&place, &desk] {
+            let out = here.run(&["audit", "export", "-", "--action", "user.create"]).expect(OK);
+            assert_eq!(lines(&out.stdout).len(), 1, "{}", out.stdout);
+            let text = here.run(&["audit", "follow", "--after-seq", "0", "--action", "user.create", "--count", "1"]).expect(OK);
+            assert!(text.stdout.contains("  user.create  "), "{}", text.stdout);
+            here.run(&["audit", "export", "nothing.ndjson", "--action", "?"]).expect(REFUSED);
+            assert!(!here.path().join("nothing.ndjson").exists());
+            here.run(&["audit", "follow", "--action", "?"]).expect(REFUSED);
+            let nowhere = here.run(&["audit", "follow", "--tenant", "nowhere"]);
+            assert!([NOT_FOUND, UNAVAILABLE].contains(&nowhere.code), "{}", nowhere.stderr);
+        }
+        let whole = desk.run(&["audit", "export", "whole.ndjson", "--json"]).expect(OK).json();
+        assert_eq!(desk.run(&["audit", "verify", "whole.ndjson", "--json"]).expect(OK).json()["checked"], whole["records"]);
+
+        // What happens while somebody follows.
+        for here in [&place, &desk] {
+            let from = present_end(here).to_string();
+            let follow = ["audit", "follow", "--after-seq", &from, "--action", "group.create", "--count", "2", "--json"];
+            let mut following = here.command(&follow).spawn().unwrap();
+            for name in ["one", "two", "three"] {
+                place.run(&["group", "create", &format!("{name} {from}")]).expect(OK);
+            }
+            let mut printed = String::new();
+            following.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+            assert_eq!(following.wait().unwrap().code(), Some(OK));
+            let names: Vec<_> = lines(&printed).iter().map(|entry| entry["detail"]["name"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(names, [format!("one {from}"), format!("two {from}")], "{printed}");
+        }
+        assert_eq!(server.stop().0, 0);
+    }
+
+    async fn what_is_followed_goes_on_after_a_break(engine: Engine) {
+        let (place, made) = Installation::initialised(engine).await;
+        let server = place.serve();
+        let address = server.address.clone();
+        let desk = desk(&address, &made).await;
+        let follow = ["audit", "follow", "--action", "group.create", "--count", "2", "--json"];
+        let mut following = desk.command(&follow).spawn().unwrap();
+        let mut printed = std::io::BufReader::new(following.stdout.take().unwrap());
+        let mut line = String::new();
+        // It begins with what happens from some moment on.
+        let mut groups = 0;
+        let begun = std::time::Instant::now();
+        let (sender, first) = std::sync::mpsc::channel();
+        let reading = std::thread::spawn(move || {
+            printed.read_line(&mut line).unwrap();
+            sender.send(()).unwrap();
+            let mut rest = String::new();
+            printed.read_to_string(&mut rest).unwrap();
+            (line, rest)
+        });
+        while first.try_recv().is_err() {
+            groups += 1;
+            place.run(&["group", "create", &format!("group {groups}")]).expect(OK);
+            assert!(begun.elapsed().as_secs() < 60, "nothing is printed");
+        }
+        drop(server);
+        let server = place.serve_on(&address);
+        place.run(&["group", "create", "after the break"]).expect(OK);
+        let (first, second) = reading.join().unwrap();
+        assert_eq!(following.wait().unwrap().code(), Some(OK));
+        assert!(first.contains("group.create") && second.contains("group.create"), "{first}{second}");
+        let seq = |text: &str| serde_json::from_str::<Value>(text).unwrap()["seq"].as_i64().unwrap();
+        assert!(seq(&second) > seq(&first));
+        assert_eq!(server.stop().0, 0);
+    }
+
+    async fn what_is_moved_in_and_out_goes_by_the_server(engine: Engine) {
+        let (place, made) = Installation::initialised(engine).await;
+        let server = place.serve();
+        let desk = desk(&server.address, &made).await;
+        let users: String = (0..2_500).map(|n| format!("{{\"type\":\"user\",\"username\":\"user{n}\"}}\n")).collect();
+        std::fs::write(desk.path().join("users.ndjson"), format!("{users}{{\"type\":\"user\",\"username\":\"\"}}\n")).unwrap();
+        let dry = desk.run(&["import", "users.ndjson", "--dry-run", "--json"]).expect(REFUSED).json();
+        assert_eq!((&dry["created"], &dry["failed"], &dry["dry_run"]), (&json!(2_500), &json!(1), &json!(true)));
+        let ran = desk.run(&["import", "users.ndjson", "--report", "report.ndjson", "--json"]).expect(REFUSED);
+        let done = ran.json();
+        assert_eq!((&done["lines"], &done["created"], &done["failed"]), (&json!(2_501), &json!(2_500), &json!(1)));
+        assert!(ran.stderr.contains("line 2501"), "{}", ran.stderr);
+        let report = std::fs::read_to_string(desk.path().join("report.ndjson")).unwrap();
+        assert_eq!(report.lines().count(), 2_502);
+        // The same once more is taken up where it ended.
+        let id = done["import"].as_str().unwrap();
+        let again = desk.run(&["import", "users.ndjson", "--resume", id]);
+        assert!(again.code == OK || again.code == REFUSED, "{}", again.stderr);
+        let again = desk.run(&["import", "users.ndjson", "--json"]).expect(REFUSED).json();
+        assert_eq!((&again["created"], &again["skipped"]), (&json!(0), &json!(2_500)), "{again}");
+
+        let out = desk.run(&["export", "out.ndjson", "--types", "user", "--json"]).expect(OK).json();
+        assert_eq!(out["records"], 2_501, "the first administrator is one");
+        let text = std::fs::read_to_string(desk.path().join("out.ndjson")).unwrap();
+        assert!(text.lines().count() == 2_501 && !text.contains("password_hash"));
+        let piped = desk.run(&["export", "-", "--types", "user", "--with-hashes"]).expect(OK);
+        assert!(piped.stdout.contains("password_hash") && piped.stderr.contains("2501 records"), "{}", piped.stderr);
+        desk.run(&["export", "out.ndjson"]).expect(CONFLICT);
+        desk.run(&["export", "bad.ndjson", "--types", "moon"]).expect(REFUSED);
+        assert!(!desk.path().join("bad.ndjson").exists());
+        desk.run_with(&["import", "-", "--json"], "{\"type\":\"user\",\"username\":\"piped\"}\n").expect(OK);
+        desk.run(&["user", "show", "piped"]).expect(OK);
+        // The copy of the database stays with the machine.
+        desk.run(&["--server", &format!("http://{}", server.address), "backup", "copy.db"]).expect(USAGE);
         assert_eq!(server.stop().0, 0);
     }
 }

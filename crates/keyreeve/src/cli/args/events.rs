@@ -62,6 +62,59 @@ Examples:
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=500))]
         limit: u16,
     },
+    /// Write the log, or what matches, into a file: a line of JSON for each entry, with its hashes
+    #[command(after_help = "\
+Examples:
+  keyreeve audit export audit.ndjson
+  keyreeve audit export - --action user. --since 2031-01-01T00:00:00Z | gzip > users.ndjson.gz
+  keyreeve audit export more.ndjson --after-seq 1204
+
+A file of the whole log, or of all from a number on, can be checked with `keyreeve audit verify FILE`; one that holds only what
+matches cannot. Works while the server runs.")]
+    Export(AuditExport),
+    /// Print entries as they are recorded, until it is stopped
+    #[command(after_help = "\
+Examples:
+  keyreeve audit follow
+  keyreeve audit follow --outcome refused --json
+  keyreeve audit follow --after-seq 1204 --count 10
+
+It begins with what is recorded from now on, or behind the entry that is named. Follow a running server: one of this machine
+or, with --server, one elsewhere; there, it goes on by itself after a break. With --json each entry is one line of JSON.")]
+    Follow(AuditFollow),
+}
+
+/// What of the audit log to export, and where to.
+#[derive(Debug, Args)]
+pub struct AuditExport {
+    /// The file to create, or - for standard output
+    pub file: PathBuf,
+    /// Where to look
+    #[command(flatten)]
+    pub tenant: InTenant,
+    /// Which entries
+    #[command(flatten)]
+    pub filter: AuditFilter,
+    /// Begin behind the entry with this number
+    #[arg(long, value_name = "NUMBER")]
+    pub after_seq: Option<u32>,
+}
+
+/// What of the audit log to follow.
+#[derive(Debug, Args)]
+pub struct AuditFollow {
+    /// Where to look
+    #[command(flatten)]
+    pub tenant: InTenant,
+    /// Which entries
+    #[command(flatten)]
+    pub filter: AuditFilter,
+    /// Begin behind the entry with this number
+    #[arg(long, value_name = "NUMBER")]
+    pub after_seq: Option<u32>,
+    /// Stop after so many entries
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
 }
 
 /// Which entries of the audit log are wanted.

@@ -13,7 +13,7 @@ mod users;
 pub use clients::{AuthMethod, ClientArg, ClientCommand, ClientCreate};
 pub use common::{Edits, InTenant, Paging};
 pub use directory::{GroupCommand, MapperCommand, MemberArg, PartyKind, RoleCommand, ServiceAccountCommand};
-pub use events::{AuditCommand, AuditFilter, WebhookCommand};
+pub use events::{AuditCommand, AuditExport, AuditFilter, AuditFollow, WebhookCommand};
 pub use remote::{LoginArgs, Remote};
 pub use shell::ShellKind;
 pub use transfer::{ExportArgs, Format, ImportArgs, ImportMode};
@@ -246,7 +246,7 @@ Examples:
 
 Passwords are not needed: the hashes of other systems are taken over and replaced when their owners sign in. A line that
 cannot be taken over is reported, and the others go on; then the exit code is 5. An import that was stopped, by whatever,
-goes on with --resume and the same file. Works while the server runs.")]
+goes on with --resume and the same file. Works while the server runs and, with --server, on one elsewhere.")]
     Import(ImportArgs),
     /// Write users, groups, roles and clients into a file that import reads
     #[command(after_help = "\
@@ -256,7 +256,7 @@ Examples:
   keyreeve export all.ndjson --with-hashes
 
 With hashes the file holds what signs everybody in: it is readable for its owner alone, and the audit log says that it was
-written. All of it is of one moment. Works while the server runs.")]
+written. All of it is of one moment. Works while the server runs and, with --server, on one elsewhere.")]
     Export(ExportArgs),
 }
 
@@ -271,8 +271,6 @@ impl Command {
                 | Self::Config(_)
                 | Self::Doctor
                 | Self::Backup { .. }
-                | Self::Import(_)
-                | Self::Export(_)
                 | Self::Completions { .. }
                 | Self::Man { .. }
                 | Self::Audit(AuditCommand::Verify { .. } | AuditCommand::Seal)

@@ -1,18 +1,20 @@
 //! A server elsewhere, spoken to over HTTP with an access token.
 
 use super::session::{self, Store};
-use super::{Call, Reply};
+use super::{Call, Pieces, Reply};
 use crate::cli::args::Remote;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::Inputs;
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use keyreeve_crypto::Secret;
-use keyreeve_fetch::{FetchOptions, Fetcher, HeaderName, Request, Response};
+use keyreeve_fetch::{Broken, FetchOptions, Fetcher, HeaderName, Request, Response};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
 use url::Url;
 
 /// The largest answer, in bytes: a page of 500 entries fits many times over.
@@ -60,11 +62,6 @@ pub(super) fn server_of(remote: &Remote, inputs: &Inputs) -> Result<Option<Strin
     Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
 }
 
-/// Whether the environment names a server.
-pub fn names_a_server(inputs: &Inputs) -> bool {
-    variable(inputs, "KEYREEVE_SERVER").is_some()
-}
-
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
@@ -92,6 +89,64 @@ impl Elsewhere {
     }
 
     pub(super) async fn send(&self, tenant: &str, call: Call) -> Result<Reply, Failure> {
+        let request = self.request(tenant, call).await?.max_body(MAX_ANSWER_BYTES);
+        reply(self.fetcher.send(request).await.map_err(unreachable(&self.base))?)
+    }
+
+    /// Sends a call whose answer is read as it comes.
+    pub(super) async fn open(
+        &self,
+        tenant: &str,
+        call: Call,
+        accept: &'static str,
+    ) -> Result<Pieces, Failure> {
+        let request = self.request(tenant, call).await?;
+        self.flow(request.header(header::ACCEPT, HeaderValue::from_static(accept)), None).await
+    }
+
+    /// Sends lines of JSON as they come, and answers with lines as they come.
+    ///
+    /// # Errors
+    /// The problem that was answered; that the server cannot be reached.
+    pub async fn send_lines(
+        &self,
+        tenant: &str,
+        call: Call,
+        lines: Receiver<Result<Bytes, Broken>>,
+    ) -> Result<Pieces, Failure> {
+        let ndjson = HeaderValue::from_static("application/x-ndjson");
+        let request = self.request(tenant, call).await?;
+        let request = request.header(header::CONTENT_TYPE, ndjson.clone()).header(header::ACCEPT, ndjson);
+        self.flow(request, Some(lines)).await
+    }
+
+    async fn flow(
+        &self,
+        request: Request,
+        lines: Option<Receiver<Result<Bytes, Broken>>>,
+    ) -> Result<Pieces, Failure> {
+        let mut flow = self.fetcher.open(request, lines).await.map_err(unreachable(&self.base))?;
+        if flow.status.is_success() {
+            return Ok(Pieces::Elsewhere(Box::new(flow)));
+        }
+        let mut body = Vec::new();
+        while let Ok(Some(piece)) = flow.next().await {
+            body.extend_from_slice(&piece);
+            if body.len() > MAX_ANSWER_BYTES {
+                break;
+            }
+        }
+        let (status, headers) = (flow.status, flow.headers.clone());
+        let answer = reply(Response { status, headers, body: body.into() })?;
+        Err(answer.failure())
+    }
+
+    /// Lets go of the access token for this tenant.
+    pub(super) fn forget(&self, tenant: &str) {
+        lock(&self.tokens).remove(tenant);
+    }
+
+    async fn request(&self, tenant: &str, call: Call) -> Result<Request, Failure> {
         let url = format!("{}/api/v1{}", issuer(&self.base, tenant), call.target());
         let token = self.token(tenant).await?;
         let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()))
@@ -108,12 +163,12 @@ impl Elsewhere {
             }
             None => Request::new(call.method.clone(), url),
         };
-        request = request.header(header::AUTHORIZATION, bearer).max_body(MAX_ANSWER_BYTES);
+        request = request.header(header::AUTHORIZATION, bearer);
         if let Some(version) = call.version {
             let tag = HeaderValue::try_from(format!("\"{version}\"")).map_err(|error| failed(&error))?;
             request = request.header(header::IF_MATCH, tag);
         }
-        reply(self.fetcher.send(request).await.map_err(unreachable(&self.base))?)
+        Ok(request)
     }
 
     async fn token(&self, tenant: &str) -> Result<Secret, Failure> {

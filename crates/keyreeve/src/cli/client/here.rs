@@ -1,10 +1,10 @@
 //! The installation that this process has open, asked by its operator: the same router, without the network.
 
-use super::{Call, Reply};
+use super::{Call, Pieces, Reply};
 use crate::App;
 use crate::cli::exit::{Exit, Failure};
 use axum::body::Body;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Limited};
 use keyreeve_api::Operator;
 use serde_json::Value;
@@ -14,9 +14,37 @@ use tower::ServiceExt as _;
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) async fn send(app: &App, tenant: &str, call: Call) -> Result<Reply, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
+    let answer = ask(app, tenant, call, "application/json").await?;
+    let (head, body) = answer.into_parts();
+    let bytes = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| failed(&error))?;
+    let bytes = bytes.to_bytes();
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes).map_err(|error| failed(&error))?
+    };
+    Ok(Reply { status: head.status, headers: head.headers, body })
+}
+
+/// The same for an answer that is read as it comes.
+pub(super) async fn open(
+    app: &App,
+    tenant: &str,
+    call: Call,
+    accept: &'static str,
+) -> Result<Pieces, Failure> {
+    let (head, body) = ask(app, tenant, call, accept).await?.into_parts();
+    if head.status.is_success() {
+        return Ok(Pieces::Here(body));
+    }
+    let bytes = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| failed(&error))?;
+    let body = serde_json::from_slice(&bytes.to_bytes()).unwrap_or_default();
+    Err(Reply { status: head.status, headers: head.headers, body }.failure())
+}
+
+async fn ask(app: &App, tenant: &str, call: Call, accept: &'static str) -> Result<Response<Body>, Failure> {
     let uri = format!("{}/api/v1{}", super::elsewhere::issuer("", tenant), call.target());
-    let mut request = Request::builder().method(call.method.clone()).uri(uri);
+    let mut request = Request::builder().method(call.method.clone()).uri(uri).header(header::ACCEPT, accept);
     if let Some(version) = call.version {
         request = request.header(header::IF_MATCH, format!("\"{version}\""));
     }
@@ -35,14 +63,9 @@ pub(super) async fn send(app: &App, tenant: &str, call: Call) -> Result<Reply, F
     // What makes the caller the operator: no request from the network can hold it.
     let request = request.extension(Operator::of_the_machine()).body(body);
     let request = request.map_err(|_| Failure::usage(format!("{:?} is not a path of the API", call.path)))?;
-    let answer = app.router().oneshot(request).await.map_err(|error| failed(&error))?;
-    let (head, body) = answer.into_parts();
-    let bytes = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| failed(&error))?;
-    let bytes = bytes.to_bytes();
-    let body = if bytes.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&bytes).map_err(|error| failed(&error))?
-    };
-    Ok(Reply { status: head.status, headers: head.headers, body })
+    app.router().oneshot(request).await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
 }

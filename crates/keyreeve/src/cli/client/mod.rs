@@ -5,12 +5,14 @@ mod elsewhere;
 mod here;
 mod session;
 
-pub use elsewhere::{Elsewhere, names_a_server};
+pub use elsewhere::Elsewhere;
 pub use session::{login, logout};
 
 use super::exit::{Exit, Failure};
 use crate::App;
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use http_body_util::BodyExt as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -172,6 +174,40 @@ impl Reply {
     }
 }
 
+/// The body of a good answer, read as it comes.
+pub enum Pieces {
+    /// Of the installation that this process has open.
+    Here(axum::body::Body),
+    /// Of a server elsewhere.
+    Elsewhere(Box<keyreeve_fetch::Flow>),
+}
+
+impl Pieces {
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// When it broke off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let broke = |error: &dyn std::fmt::Display| {
+            Failure::new(Exit::Unavailable, format!("the answer broke off: {error}"))
+        };
+        match self {
+            Self::Here(body) => loop {
+                match body.frame().await {
+                    None => return Ok(None),
+                    Some(Err(error)) => return Err(broke(&error)),
+                    Some(Ok(frame)) => {
+                        if let Ok(data) = frame.into_data() {
+                            return Ok(Some(data));
+                        }
+                    }
+                }
+            },
+            Self::Elsewhere(flow) => flow.next().await.map_err(|error| broke(&error)),
+        }
+    }
+}
+
 /// Where the calls go.
 pub enum Api {
     /// To the installation that this process has open, as its operator.
@@ -193,6 +229,24 @@ impl Api {
         match self {
             Self::Here(app) => here::send(app, tenant, call).await,
             Self::Elsewhere(server) => server.send(tenant, call).await,
+        }
+    }
+
+    /// Sends a call whose answer is of this media type and is read as it comes.
+    ///
+    /// # Errors
+    /// The problem that was answered; that the server cannot be reached.
+    pub async fn open(&self, tenant: &str, call: Call, accept: &'static str) -> Result<Pieces, Failure> {
+        match self {
+            Self::Here(app) => here::open(app, tenant, call, accept).await,
+            Self::Elsewhere(server) => server.open(tenant, call, accept).await,
+        }
+    }
+
+    /// Lets go of the access token for this tenant, so that the next call gets a new one.
+    pub fn forget(&self, tenant: &str) {
+        if let Self::Elsewhere(server) = self {
+            server.forget(tenant);
         }
     }
 

@@ -14,7 +14,7 @@ use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::Arc;
 
-const ENTRIES: Fields = &[
+pub(crate) const ENTRIES: Fields = &[
     ("NO", "/seq"),
     ("WHEN", "/at"),
     ("WHO", "/actor"),
@@ -46,6 +46,9 @@ pub(super) async fn run(api: &Api, command: &AuditCommand, input: &Input) -> Res
                 .query("limit", Some(limit));
             let (items, next) = api.list(&tenant.tenant, call, false).await?;
             Ok(view::page(items, next.as_deref(), ENTRIES))
+        }
+        AuditCommand::Export(_) | AuditCommand::Follow(_) => {
+            Err(Failure::usage("this command does not work on an opened installation"))
         }
     }
 }
@@ -217,7 +220,7 @@ fn halves(text: Option<&str>) -> (Option<&str>, Option<&str>) {
 }
 
 /// The part of the query that says which entries are wanted.
-fn filtered(call: Call, filter: &AuditFilter) -> Call {
+pub(crate) fn filtered(call: Call, filter: &AuditFilter) -> Call {
     let (actor_kind, actor_id) = halves(filter.actor.as_deref());
     let (target_kind, target_id) = halves(filter.target.as_deref());
     call.query("actor_kind", actor_kind)

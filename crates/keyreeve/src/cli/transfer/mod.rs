@@ -1,23 +1,23 @@
-//! Imports and exports. The file is read, converted and written where the command was typed; its lines go in pieces to
+//! Imports, exports, and the audit log as it is written. The file is read, converted and written where the command was typed; its lines go in pieces to
 //! whoever has the database, which is this process or a running server ([`serve`]), and what became of them comes back.
 
 mod frame;
 mod progress;
+mod relay;
 pub(super) mod serve;
 mod source;
 
 use super::answer::Answer;
-use super::args::{Command, ExportArgs, ImportArgs};
+use super::args::{AuditCommand, Command, ImportArgs};
 use super::exit::{Exit, Failure, Output, printable};
-use super::{Link, link};
-use crate::config::Config;
+use super::run::audit::ENTRIES;
+use super::{Link, Place, link, view};
 use frame::{Kind, receive, send};
 use progress::{Progress, rate};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use source::{Piece, Source};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -59,23 +59,61 @@ struct Notes {
 ///
 /// # Errors
 /// What it failed with.
-pub async fn run(config: Config, command: Arc<Command>, arguments: &[OsString]) -> Result<Output, Failure> {
+pub async fn run(place: Place, command: Arc<Command>, json: bool) -> Result<Output, Failure> {
     match &*command {
-        Command::Import(args) => import(config, &command, args, arguments).await,
-        Command::Export(args) => export(config, &command, args, arguments).await,
+        Command::Import(args) => import(place, &command, args).await,
+        Command::Export(args) => {
+            let note = "\nIt holds password hashes: keep it as you keep the master key.";
+            export(place, &command, &args.file, if args.with_hashes { note } else { "" }).await
+        }
+        Command::Audit(AuditCommand::Export(args)) => export(place, &command, &args.file, "").await,
+        Command::Audit(AuditCommand::Follow(_)) => follow(place, &command, json).await,
         _ => Err(Failure::usage("this command does not stream")),
     }
 }
 
-async fn import(
-    config: Config,
-    command: &Arc<Command>,
-    args: &ImportArgs,
-    arguments: &[OsString],
-) -> Result<Output, Failure> {
+/// Prints what comes, line by line.
+async fn follow(place: Place, command: &Arc<Command>, json: bool) -> Result<Output, Failure> {
+    let Link { mut input, output: _output, _stop } = link(place, command.clone()).await?;
+    let broke = |error: io::Error| Failure::new(Exit::Unavailable, format!("the stream broke: {error}"));
+    loop {
+        match receive(&mut input).await.map_err(broke)? {
+            Some((Kind::Data, lines)) => {
+                if print(&lines, json).is_err() {
+                    // Nobody reads on (`| head`): that is no failure of the command.
+                    return Ok(Output::new(String::new(), Value::Null));
+                }
+            }
+            Some((Kind::Answer, answer)) => return read_answer(&answer),
+            _ => return Err(Failure::new(Exit::Unavailable, "the server went away")),
+        }
+    }
+}
+
+fn print(lines: &[u8], json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        if json {
+            out.write_all(line)?;
+            out.write_all(b"\n")?;
+        } else {
+            let entry: Value = serde_json::from_slice(line)?;
+            writeln!(out, "{}", view::line(&entry, ENTRIES))?;
+        }
+    }
+    out.flush()
+}
+
+fn read_answer(answer: &[u8]) -> Result<Output, Failure> {
+    let answer: Answer = serde_json::from_slice(answer)
+        .map_err(|error| Failure::new(Exit::Failed, format!("no answer that can be read: {error}")))?;
+    answer.into()
+}
+
+async fn import(place: Place, command: &Arc<Command>, args: &ImportArgs) -> Result<Output, Failure> {
     let source = source::open(args)?;
     let report = args.report.as_deref().map(Report::create).transpose()?;
-    let Link { input, output, _stop } = link(config, command.clone(), arguments).await?;
+    let Link { input, output, _stop } = link(place, command.clone()).await?;
     let mut desk = Desk {
         progress: Progress::new(source.size, source.read.clone()),
         report,
@@ -169,9 +207,7 @@ impl Desk {
         while let Ok(note) = notes.try_recv() {
             self.note(&note)?;
         }
-        let answer: Answer = serde_json::from_slice(&answer)
-            .map_err(|error| Failure::new(Exit::Failed, format!("no answer that can be read: {error}")))?;
-        answer.into()
+        read_answer(&answer)
     }
 
     fn results(&mut self, lines: &[u8]) -> Result<(), Failure> {
@@ -277,36 +313,28 @@ impl Desk {
     }
 }
 
-async fn export(
-    config: Config,
-    command: &Arc<Command>,
-    args: &ExportArgs,
-    arguments: &[OsString],
-) -> Result<Output, Failure> {
-    let to_stdout = args.file.as_os_str() == "-";
+/// Writes what comes into a file that is made for it; `note` is said of it, too.
+async fn export(place: Place, command: &Arc<Command>, path: &Path, note: &str) -> Result<Output, Failure> {
+    let to_stdout = path.as_os_str() == "-";
     let mut file: Box<dyn Write + Send> =
-        if to_stdout { Box::new(io::stdout()) } else { Box::new(create_private(&args.file)?) };
-    let Link { mut input, output, _stop } = link(config, command.clone(), arguments).await?;
+        if to_stdout { Box::new(io::stdout()) } else { Box::new(create_private(path)?) };
+    let Link { mut input, output, _stop } = link(place, command.clone()).await?;
     let mut progress = Progress::new(None, Arc::new(AtomicU64::new(0)));
     let done = async {
         loop {
-            match receive(&mut input).await.map_err(|error| unwritten(&args.file, &error))? {
+            match receive(&mut input).await.map_err(|error| unwritten(path, &error))? {
                 Some((Kind::Data, lines)) => {
-                    file.write_all(&lines).map_err(|error| unwritten(&args.file, &error))?;
+                    file.write_all(&lines).map_err(|error| unwritten(path, &error))?;
                     let count = lines.iter().filter(|byte| **byte == b'\n').count();
                     progress.took(u64::try_from(count).unwrap_or(u64::MAX), 0);
                 }
-                Some((Kind::Answer, answer)) => {
-                    let answer: Answer = serde_json::from_slice(&answer)
-                        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-                    break Result::<Output, Failure>::from(answer);
-                }
+                Some((Kind::Answer, answer)) => break read_answer(&answer),
                 _ => break Err(Failure::new(Exit::Unavailable, "the server went away")),
             }
         }
     };
     let done = done.await.and_then(|output| {
-        file.flush().map_err(|error| unwritten(&args.file, &error))?;
+        file.flush().map_err(|error| unwritten(path, &error))?;
         Ok(output)
     });
     drop(output);
@@ -318,20 +346,16 @@ async fn export(
             Ok(Output::new(String::new(), Value::Null))
         }
         Ok(output) => {
-            let text = exported(&output, &args.file.display().to_string(), took);
-            let text = match args.with_hashes {
-                true => format!("{text}\nIt holds password hashes: keep it as you keep the master key."),
-                false => text,
-            };
+            let text = exported(&output, &path.display().to_string(), took) + note;
             let mut json = output.json;
             if let Value::Object(fields) = &mut json {
-                fields.insert("file".to_owned(), json!(args.file));
+                fields.insert("file".to_owned(), json!(path));
             }
             Ok(Output::new(text, json))
         }
         Err(failure) => {
             if !to_stdout {
-                drop(std::fs::remove_file(&args.file));
+                drop(std::fs::remove_file(path));
             }
             Err(failure)
         }

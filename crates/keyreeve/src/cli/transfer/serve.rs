@@ -1,9 +1,12 @@
-//! The side of an import or export that has the database: this process, or a running server.
+//! The side of a command that streams which has the database: this process, or a running server; or which asks a server
+//! elsewhere for it.
 
 use super::frame::{Kind, receive, send};
+use super::relay;
 use crate::App;
 use crate::cli::answer::Answer;
-use crate::cli::args::{Command, ExportArgs, ImportArgs, ImportMode};
+use crate::cli::args::{AuditCommand, Command, ExportArgs, ImportArgs, ImportMode};
+use crate::cli::client::Api;
 use crate::cli::exit::{Exit, Failure, Output};
 use crate::cli::run;
 use keyreeve_identity::Cause;
@@ -17,7 +20,12 @@ use tokio::sync::watch;
 /// Whether a command is one of those that stream.
 #[must_use]
 pub fn streams(command: &Command) -> bool {
-    matches!(command, Command::Import(_) | Command::Export(_))
+    matches!(
+        command,
+        Command::Import(_)
+            | Command::Export(_)
+            | Command::Audit(AuditCommand::Export(_) | AuditCommand::Follow(_))
+    )
 }
 
 /// Carries a command out: takes what comes on `input`, sends what becomes of it on `output`, and the answer last. Ends
@@ -26,7 +34,7 @@ pub fn streams(command: &Command) -> bool {
 /// # Errors
 /// Those of the stream.
 pub async fn serve<R, W>(
-    app: &App,
+    api: &Api,
     command: &Command,
     (mut input, mut output): (R, W),
     mut stop: watch::Receiver<bool>,
@@ -42,9 +50,17 @@ where
         }
     };
     let work = async {
-        match command {
-            Command::Import(args) => import(app, args, &mut input, &mut output).await,
-            Command::Export(args) => export(app, args, &mut output).await,
+        match (api, command) {
+            (Api::Here(app), Command::Import(args)) => import(app, args, &mut input, &mut output).await,
+            (Api::Elsewhere(server), Command::Import(args)) => {
+                relay::import(server, args, &mut input, &mut output).await
+            }
+            (Api::Here(app), Command::Export(args)) => export(app, args, &mut output).await,
+            (Api::Elsewhere(_), Command::Export(args)) => relay::export(api, args, &mut output).await,
+            (_, Command::Audit(AuditCommand::Export(args))) => {
+                relay::audit_export(api, args, &mut output).await
+            }
+            (_, Command::Audit(AuditCommand::Follow(args))) => relay::follow(api, args, &mut output).await,
             _ => Err(Failure::usage("this command does not stream")),
         }
     };
