@@ -84,7 +84,8 @@ impl Program {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command on it, to be started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyreeve_under_test"));
         command.args(arguments).current_dir(self.base.path()).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
