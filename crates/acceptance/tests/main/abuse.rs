@@ -4,6 +4,7 @@
 //!
 //! An attack fails when it is refused, changes nothing, and is in the audit log.
 
+mod api;
 mod document;
 mod guessing;
 pub mod recovery;

@@ -9,5 +9,6 @@ mod mail;
 mod mappers;
 mod policy;
 mod transfers;
+mod trust;
 mod users;
 mod webhooks;

@@ -1,6 +1,8 @@
 //! Secrets go through every door while the program logs all that it can, and are then looked for wherever something is
 //! written: the log, the metrics, error answers, what commands print, and every byte of the database (AC-61, AC-76).
 
+mod letters;
+
 use crate::program::wire::{Answer, Client, Wire};
 use crate::program::{Program, Running};
 use base64::Engine as _;
@@ -11,7 +13,7 @@ use keyreeve_acceptance::{Page, VERIFIER, challenge_of};
 use keyreeve_base::{Clock as _, SystemClock};
 use keyreeve_crypto::jws::{Header, sign_compact};
 use keyreeve_crypto::sign::{Algorithm, SigningKey};
-use keyreeve_testkit::{Collector, Engine, on_both_engines};
+use keyreeve_testkit::{Collector, Engine, MailServer, on_both_engines};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -25,6 +27,7 @@ const PATCHED_PASSWORD: &str = "Canary-curlew-harbour-48";
 const REPLACED_PASSWORD: &str = "Canary-godwit-harbour-49";
 const MISPLACED_PASSWORD: &str = "Canary-ruff-harbour-50";
 const WEAK_PASSWORD: &str = "canarycanary";
+const RESET_PASSWORD: &str = "Canary-grebe-basalt-47";
 const WRONG_PASSWORD: &str = "Canary-wrong-guess-44";
 const WRONG_SECRET: &str = "canary-wrong-client-secret-45";
 const WRONG_TOKEN: &str = "kr_rt_canary-wrong-token-46";
@@ -134,6 +137,10 @@ on_both_engines! {
         let collector = Collector::start();
         program.set("KEYREEVE_OTLP_ENDPOINT", &collector.url());
         program.set("KEYREEVE_TRACE_SAMPLE_PERCENT", "100");
+        let mail = MailServer::start().await;
+        program.set("KEYREEVE_SMTP_URL", &mail.url().replace("://", "://keys:Canary-mail-server-48@"));
+        program.set("KEYREEVE_MAIL_FROM", "Keys <keys@id.example>");
+        search.secret("the mail server's password", "Canary-mail-server-48");
         for field in [&program.made["admin"]["password"], &program.made["client"]["client_secret"]] {
             search.secret("what init printed", field.as_str().unwrap());
         }
@@ -144,6 +151,8 @@ on_both_engines! {
         people(&server, &cast, &mut search).await;
         clients(&server, &cast, &mut search).await;
         provision(&server, &cast, &mut search).await;
+        letters::links(&program, &server, &mail, &mut search).await;
+        let webhook = letters::webhook(&program, &mut search);
         let mut wire = Wire::open(server.address).await.unwrap();
         let metrics = wire.get("/metrics", "").await.unwrap().expect(200).body;
         assert!(metrics.contains("keyreeve_http_requests_total"));
@@ -152,11 +161,16 @@ on_both_engines! {
             &["user", "show", USER, "--json"][..],
             &["user", "list", "--json"],
             &["user", "sessions", USER, "--json"],
+            &["user", "mail", USER, "--json"],
+            &["user", "mail", "newcomer", "--json"],
             &["client", "list", "--json"],
             &["client", "show", "portal", "--json"],
             &["audit", "list", "--limit", "500", "--json"],
             &["config", "show", "--json"],
             &["tenant", "policy", "default", "--json"],
+            &["webhook", "list", "--json"],
+            &["webhook", "show", &webhook, "--json"],
+            &["webhook", "deliveries", &webhook, "--json"],
             &["key", "list", "--json"],
             &["doctor", "--json"],
         ] {
@@ -237,7 +251,9 @@ struct Cast {
 impl Cast {
     fn make(program: &Program, search: &mut Search) -> Self {
         for name in [USER, "newcomer"] {
-            let mut arguments = vec!["user", "create", "--username", name, "--password-stdin", "--json"];
+            let email = format!("{name}@example.org");
+            let mut arguments =
+                vec!["user", "create", "--username", name, "--email", &email, "--password-stdin", "--json"];
             if name != USER {
                 arguments.push("--must-change-password");
             }
@@ -291,6 +307,7 @@ impl Cast {
             ("a provisioned password, replaced", REPLACED_PASSWORD),
             ("a provisioned password in the wrong place", MISPLACED_PASSWORD),
             ("a provisioned password that is refused", WEAK_PASSWORD),
+            ("a password that was reset", RESET_PASSWORD),
             ("a wrong password", WRONG_PASSWORD),
             ("a wrong secret", WRONG_SECRET),
             ("a wrong token", WRONG_TOKEN),

@@ -7,9 +7,10 @@ use crate::body;
 use crate::call::{Call, Made};
 use crate::operation::{Operation, Table};
 use crate::policy::Asks;
-use crate::refused::Refused;
+use crate::refused::{Refused, UNACCEPTABLE};
 use crate::reply::Reply;
 use crate::when::When;
+use keyreeve_tokens::Error;
 use keyreeve_tokens::issuers::{IssuerSettings, TrustedIssuer};
 use keyreeve_tokens::scope::{ADMIN, CLIENTS_READ};
 use serde::{Deserialize, Serialize};
@@ -187,7 +188,14 @@ async fn create(call: Call) -> Result<Reply, Refused> {
     let settings: IssuerSettings = body::from_value(Value::Object(doc.settings), "/settings")?;
     let issuers = call.state().tokens().issuers();
     let cause = call.cause().await?;
-    let made = Made::of(issuers.create(call.tenant_id(), (&doc.issuer, settings), &cause).await)?;
+    let made = issuers.create(call.tenant_id(), (&doc.issuer, settings), &cause).await;
+    let made = Made::of(made.map_err(|error| match error {
+        // The room knows no document: here the settings are a part of one.
+        Error::Invalid { field, problem } if field != "issuer" => {
+            Refused::of(UNACCEPTABLE).at(format!("/settings/{}", field.replace('.', "/")), problem)
+        }
+        error => error.into(),
+    }))?;
     let (id, replayed) = made.id(|issuer| issuer.id);
     let issuer = issuers.get(call.tenant_id(), id).await?;
     let reply = Reply::created(&IssuerDoc::from(&issuer), format!("/api/v1/trusted-issuers/{id}"))?;
@@ -202,7 +210,7 @@ async fn update(call: Call) -> Result<Reply, Refused> {
     let patch: Map<String, Value> = call.body()?;
     let before = issuer(&call).await?;
     if call.if_match()?.is_some_and(|version| version != before.version) {
-        return Err(keyreeve_tokens::Error::VersionConflict.into());
+        return Err(Error::VersionConflict.into());
     }
     let mut document = written(&before.settings);
     body::merge(&mut document, Value::Object(patch));
