@@ -43,6 +43,19 @@ on_both_engines! {
         assert_eq!(place.run(&["tenant", "list", "--json"]).expect(OK).json().as_array().unwrap().len(), 2);
     }
 
+    async fn what_waits_to_be_told_is_counted(engine: Engine) {
+        let (place, _) = Installation::initialised(engine).await;
+        let row = "c.id, c.tenant_id, c.id, c.id, c.id, 'waiting', 1, 9000000000000000, 0";
+        let columns = "id, tenant_id, client, user_id, session_id, state, attempts, next_at, created_at";
+        place.tamper(&format!("INSERT INTO logout_delivery ({columns}) SELECT {row} FROM oauth_client c")).await;
+        let server = place.serve();
+        let begun = std::time::Instant::now();
+        while !server.get("/metrics").body.contains("keyreeve_logout_queue_length 1\n") {
+            assert!(begun.elapsed().as_secs() < 20, "{}", server.get("/metrics").body);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
     async fn metrics_are_for_this_machine(engine: Engine) {
         let place = Installation::new(engine).await;
         let server = place.serve();
