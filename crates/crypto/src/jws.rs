@@ -213,7 +213,7 @@ impl<'a> Unverified<'a> {
         if members.has_forbidden() {
             return Err(JwsError::ForbiddenHeader);
         }
-        let algorithm = members.alg.parse().map_err(|_| JwsError::UnsupportedAlgorithm)?;
+        let algorithm = Algorithm::named(&members.alg).ok_or(JwsError::UnsupportedAlgorithm)?;
         let signature = decode(signature)?;
         let header = (members.jwk == Present(true)).then_some(header);
         Ok((

@@ -153,6 +153,25 @@ fn ac_30_a_key_identifier_is_only_ever_text() {
 }
 
 #[test]
+fn rfc9864_2_2_the_name_that_says_the_curve_means_the_same() {
+    let (key, verifying) = key(Algorithm::EdDsa);
+    let token = forge(&key, r#"{"alg":"Ed25519"}"#, "{}");
+    assert_eq!(Unverified::parse(&token).unwrap().algorithm(), Algorithm::EdDsa);
+    assert_eq!(refusal(&token, &verifying), None);
+    let mut jwk = key.public_jwk().clone();
+    jwk.alg = Some("Ed25519".to_owned());
+    assert_eq!(VerifyingKey::from_jwk(&jwk).unwrap().kid(), key.kid());
+    jwk.alg = Some("Ed448".to_owned());
+    assert!(VerifyingKey::from_jwk(&jwk).is_err());
+    for other in ["Ed448", "ed25519", "EDDSA", "ESP256", "ES256K"] {
+        let token = forge(&key, &format!(r#"{{"alg":"{other}"}}"#), "{}");
+        assert_eq!(refusal(&token, &verifying), Some(JwsError::UnsupportedAlgorithm), "{other}");
+    }
+    // What is signed here bears the name that everybody knows.
+    assert_eq!(Algorithm::EdDsa.as_str(), "EdDSA");
+}
+
+#[test]
 fn tokens_of_another_shape_are_refused() {
     let (key, verifying) = key(Algorithm::EdDsa);
     let token = sign_compact(&key, &Header::of_type("JWT"), &json!({"a": 1})).unwrap();

@@ -159,7 +159,7 @@ impl VerifyingKey {
         if jwk.private {
             return Err(KeyError::Private);
         }
-        let fits = jwk.alg.as_deref().is_none_or(|alg| alg == algorithm.as_str())
+        let fits = jwk.alg.as_deref().is_none_or(|alg| Algorithm::named(alg) == Some(algorithm))
             && jwk.key_use.as_deref().is_none_or(|key_use| key_use == "sig")
             && jwk.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|one| one == "verify"));
         if !fits {

@@ -46,6 +46,15 @@ impl Algorithm {
             Self::Rs256 => "RS256",
         }
     }
+
+    /// The algorithm that others mean by a name: its own one, or the one that says the curve, too (RFC 9864 section 2.2).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "Ed25519" => Some(Self::EdDsa),
+            name => name.parse().ok(),
+        }
+    }
 }
 
 impl fmt::Display for Algorithm {
