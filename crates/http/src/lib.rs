@@ -1,5 +1,6 @@
-//! What every door shares: route tables, strict parameters, cookies, request forgery checks, client addresses,
-//! security headers, limits, problem documents, and the loop that serves connections.
+//! What every door shares: route tables, strict parameters, cookies, request forgery checks, client addresses, access tokens
+//! as they are presented, shares of callers, security headers, limits, problem documents, and the loop that serves
+//! connections.
 //!
 //! What it is not: it knows axum and hyper, but no room. It decides nothing about users, tokens or tenants; it hands
 //! a door checked input and gives its answer the headers that every answer bears.

@@ -20,8 +20,8 @@
 //! lies in the attributes of users and groups whose names begin with `scim:`.
 //!
 //! To add an attribute: a line in `schema/user.rs`; it is kept, shown, patched and filtered by without further ado. One for
-//! which the room has a field is named in `user.rs` and `meaning.rs`. To add an endpoint: a line in [`routes`], a handler, and
-//! a case in the acceptance tests, which walk the same table.
+//! which the room has a field is named in `user.rs` and `meaning.rs`. To add an endpoint: a line in [`routes`], a handler (in
+//! `Called`, unless it is open to everybody), and a case in the acceptance tests, which walk the same table.
 
 mod answer;
 mod body;

@@ -4,7 +4,7 @@
 //! either, since nobody has signed in here.
 
 use super::password::{self, Refreshable};
-use super::{Grant, Holder, Issue, TokenResponse};
+use super::{Grant, Holder, Issue, TokenResponse, scope_within};
 use crate::assertion::Once;
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
@@ -234,11 +234,5 @@ fn requested_scope(
 ) -> Result<ScopeSet, TokenError> {
     let both = client.settings.scopes.intersection(&issuer.settings.scopes);
     let allowed = both.without(scope::OPENID).without(scope::OFFLINE_ACCESS);
-    let Some(text) = scope else { return Ok(allowed) };
-    let asked = ScopeSet::parse(text).map_err(|e| TokenError::InvalidScope(e.to_string()))?;
-    if asked.is_subset_of(&allowed) {
-        Ok(asked)
-    } else {
-        Err(TokenError::InvalidScope("this issuer's assertions do not lead to this scope".to_owned()))
-    }
+    scope_within(allowed, scope, "this issuer's assertions do not lead to this scope")
 }

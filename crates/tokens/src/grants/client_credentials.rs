@@ -1,6 +1,6 @@
 //! The client credentials grant: a client acts for itself (RFC 6749 section 4.4).
 
-use super::{Holder, Issue, TokenResponse};
+use super::{BEYOND_CLIENT, Holder, Issue, TokenResponse, scope_within};
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::error::TokenError;
 use crate::scope::ScopeSet;
@@ -48,11 +48,5 @@ impl Tokens {
 /// What a request without a user is good for: nothing that needs one.
 fn requested_scope(client: &Client, scope: Option<&str>) -> Result<ScopeSet, TokenError> {
     let allowed = client.settings.scopes.without(crate::scope::OPENID).without(crate::scope::OFFLINE_ACCESS);
-    let Some(text) = scope else { return Ok(allowed) };
-    let asked = ScopeSet::parse(text).map_err(|e| TokenError::InvalidScope(e.to_string()))?;
-    if asked.is_subset_of(&allowed) {
-        Ok(asked)
-    } else {
-        Err(TokenError::InvalidScope("the client may not be given this scope".to_owned()))
-    }
+    scope_within(allowed, scope, BEYOND_CLIENT)
 }

@@ -7,7 +7,7 @@
 //! no longer a life, than the token that it came of; it ends when that one is revoked, with its grant and session, and
 //! with any client on the way (AC-16). It never reaches this server's own interfaces.
 
-use super::{Grant, Holder, Issue, TokenResponse};
+use super::{Grant, Holder, Issue, TokenResponse, scope_within};
 use crate::access::{AccessToken, Act, Source, TokenSubject, VerifiedClaims};
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
@@ -291,11 +291,5 @@ fn narrowed(claims: &VerifiedClaims, scope: Option<&str>, ours: bool) -> Result<
     if !ours {
         allowed = allowed.without(scope::OPENID);
     }
-    let Some(text) = scope else { return Ok(allowed) };
-    let asked = ScopeSet::parse(text).map_err(|e| TokenError::InvalidScope(e.to_string()))?;
-    if asked.is_subset_of(&allowed) {
-        Ok(asked)
-    } else {
-        Err(TokenError::InvalidScope("the scope exceeds that of the subject_token".to_owned()))
-    }
+    scope_within(allowed, scope, "the scope exceeds that of the subject_token")
 }

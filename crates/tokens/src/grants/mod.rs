@@ -258,6 +258,21 @@ pub(crate) struct Signers {
     pub(crate) lifetimes: Lifetimes,
 }
 
+/// The scope of a request: what it asks for, if all of that is allowed; everything that is, where it asks for nothing in
+/// particular. `beyond` says why more than that is refused.
+pub(crate) fn scope_within(
+    allowed: ScopeSet,
+    asked: Option<&str>,
+    beyond: &str,
+) -> Result<ScopeSet, TokenError> {
+    let Some(text) = asked else { return Ok(allowed) };
+    let asked = ScopeSet::parse(text).map_err(|e| TokenError::InvalidScope(e.to_string()))?;
+    if asked.is_subset_of(&allowed) { Ok(asked) } else { Err(TokenError::InvalidScope(beyond.to_owned())) }
+}
+
+/// What a client that asks for more than it may have is told.
+const BEYOND_CLIENT: &str = "the client may not be given this scope";
+
 /// The key that a grant's refresh tokens are bound to. Those of a confidential client are bound to its credentials already
 /// (RFC 9449 section 5).
 pub(crate) fn refresh_key(client: &Client, bounds: &Bounds) -> Option<String> {

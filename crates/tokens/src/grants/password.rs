@@ -1,7 +1,7 @@
 //! The resource owner password credentials grant (RFC 6749 section 4.3), for what cannot show a sign-in page. Closed
 //! unless the tenant opens it.
 
-use super::{Grant, Holder, Issue, TokenResponse};
+use super::{BEYOND_CLIENT, Grant, Holder, Issue, TokenResponse, scope_within};
 use crate::claims::ClaimsRequest;
 use crate::clients::{AuthenticatedClient, Client, GrantType};
 use crate::error::TokenError;
@@ -105,13 +105,7 @@ impl Tokens {
 fn requested_scope(client: &Client, scope: Option<&str>) -> Result<ScopeSet, TokenError> {
     // Without a consent page there is no consent to offline access.
     let allowed = client.settings.scopes.without(scope::OFFLINE_ACCESS);
-    let Some(text) = scope else { return Ok(allowed) };
-    let asked = ScopeSet::parse(text).map_err(|e| TokenError::InvalidScope(e.to_string()))?;
-    if asked.is_subset_of(&allowed) {
-        Ok(asked)
-    } else {
-        Err(TokenError::InvalidScope("the client may not be given this scope".to_owned()))
-    }
+    scope_within(allowed, scope, BEYOND_CLIENT)
 }
 
 fn grant_of(
