@@ -137,7 +137,7 @@ const orders = {
   },
 
   /** A sign-in: pushed, signed, for resources, bound to the key of a holder (from the start, if `bind` says so). */
-  code: async ({ client, redirect_uri, scope, resources, push, sign, holder, bind }) => {
+  code: async ({ client, redirect_uri, scope, resources, push, sign, holder, bind, redeemer = holder }) => {
     const config = await configOf(client);
     const options = await proving(config, holder);
     const verifier = oidc.randomPKCECodeVerifier();
@@ -161,7 +161,8 @@ const orders = {
     say({ visit: begun.tokens.href });
     const { arrived } = await hear();
     const checks = { pkceCodeVerifier: verifier, expectedState: state };
-    const answer = await outcome(oidc.authorizationCodeGrant(config, new URL(arrived), checks, undefined, options));
+    const proof = await proving(config, redeemer);
+    const answer = await outcome(oidc.authorizationCodeGrant(config, new URL(arrived), checks, undefined, proof));
     if (answer.tokens) answer.claims = answer.tokens.claims();
     return answer;
   },

@@ -1,5 +1,6 @@
-"""openid-client (npm) pushes and signs requests, names resources, proves keys, connects devices, registers itself, exchanges
-tokens, brings assertions; jose hears sign-outs."""
+"""openid-client (npm) pushes and signs requests, names resources, proves keys, connects devices, registers itself,
+exchanges tokens, brings assertions; jose hears sign-outs.
+"""
 
 import secrets
 from collections.abc import Iterator
@@ -64,20 +65,21 @@ def test_requests_are_pushed(server: Server, person: Person, admin: Admin) -> No
         assert program.ask({"arrived": visitor.sign_in(direct, person).url}) == {"refused": "invalid_request"}
 
 
-@pytest.mark.parametrize("alg", ["ES256", "RS256"])
+@pytest.mark.parametrize("alg", ["ES256", "EdDSA", "RS256"])
 def test_requests_are_signed(server: Server, person: Person, admin: Admin, alg: str) -> None:
     """RFC 9101, by value: in the browser's address, and pushed; by a client that authenticates with the same key."""
     name = f"{alg} {secrets.token_hex(4)}"
     with Program("grants.mjs") as program, Visitor((CALLBACK,)) as visitor:
         program.ask({"issuer": server.issuer})
         keys = [program.ask({"do": "key", "name": name})["jwk"]]
-        settings = {"auth_method": "private_key_jwt", "jwks": keys, "require_signed_request_object": True}
-        portal = portal_of(admin, request_object_signing_alg=alg, **settings) | {"signs": name}
+        settings: dict[str, Any] = {"auth_method": "private_key_jwt", "jwks": keys}
+        settings |= {"require_signed_request_object": True, "request_object_signing_alg": alg}
+        portal = portal_of(admin, **settings) | {"signs": name}
         code = {"do": "code", "client": portal, "redirect_uri": CALLBACK, "scope": "openid profile"}
-        for way in [{"sign": name}, {"sign": name, "push": True}]:
-            begun = program.ask(code | way)["visit"]
+        for push in [False, True]:
+            begun = program.ask(code | {"sign": name, "push": push})["visit"]
             carried = set(dict(parse_qsl(urlsplit(begun).query)))
-            assert carried == {"client_id", "request_uri" if "push" in way else "request"}
+            assert carried == {"client_id", "request_uri" if push else "request"}
             arrived = visitor.sign_in(begun, person).url
             assert program.ask({"arrived": arrived})["claims"]["sub"] == person.id
         # Unsigned, or signed by somebody else, it is nothing.
@@ -87,7 +89,7 @@ def test_requests_are_signed(server: Server, person: Person, admin: Admin, alg: 
 
 
 def test_tokens_are_for_the_resources_that_were_named(server: Server, person: Person, admin: Admin) -> None:
-    """RFC 8707: in the authorization request, pushed or not, at the refresh, by a device, and by a client for itself."""
+    """RFC 8707: in the authorization request, pushed or not, at the refresh, by devices, by clients for themselves."""
     mark = secrets.token_hex(4)
     api, files = f"https://api-{mark}.example/", f"https://files-{mark}.example/v1?x=1"
     admin.client(grant_types=["client_credentials"], scopes="read", resources=[api, files])
@@ -139,10 +141,11 @@ def test_tokens_are_bound_to_a_key(server: Server, person: Person, admin: Admin,
                 begun = program.ask(code | how)["visit"]
                 return program.ask({"arrived": visitor.sign_in(begun, person).url})
 
-            # A code that is bound from the start is worth nothing to others; a client held to its key gets nothing without.
+            # Who is held to a key gets nothing without one; a code that is bound from the start goes to its key alone.
             assert sign_in() == {"refused": "invalid_dpop_proof"}
-            sign_in(holder="own", bind=True)["claims"]
-            assert sign_in(holder="own", bind=True, push=True)["claims"]["sub"] == person.id
+            for way in [{"bind": True}, {"push": True}]:
+                assert sign_in(holder="own", redeemer="thief", **way) == {"refused": "invalid_grant"}
+                assert sign_in(holder="own", **way)["claims"]["sub"] == person.id
             if nonce:
                 brought = program.ask({"do": "nonces"})["brought"]
                 assert httpx.codes.BAD_REQUEST in brought, "one was asked for"
@@ -160,7 +163,8 @@ def test_tokens_are_bound_to_a_key(server: Server, person: Person, admin: Admin,
             assert program.ask(refresh | {"holder": "thief"}) == {"refused": "invalid_grant"}
             later = program.ask(refresh | {"holder": "own"})["tokens"]
             assert later["token_type"] == "dpop"
-            assert program.ask(userinfo | {"token": later["access_token"], "holder": "own"})["claims"]["sub"] == person.id
+            again = userinfo | {"token": later["access_token"], "holder": "own"}
+            assert program.ask(again)["claims"]["sub"] == person.id
     finally:
         admin.patch("/tenant/token-policy", {"require_dpop_nonce": False})
 
