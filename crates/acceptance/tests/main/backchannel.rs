@@ -127,7 +127,9 @@ on_a_server_that_fetches! {
         let client = portal(server, "portal", &them.url("/bye")).await;
         let browser = server.browser();
         server.code_flow(&client).tokens(&browser, "ada").await;
-        them.answer(503, &[], "");
+        // Whether the client refuses the token (section 2.8) or cannot be spoken to: it has not said yes.
+        let statuses = [400, 503, 404, 500, 429, 501, 400];
+        them.answer(statuses[0], &[], "");
         browser.sign_out().await;
         let last = async || {
             let log = server.tokens().logout_deliveries((server.id(), client.client.id), None, 10).await.expect("a log");
@@ -139,7 +141,9 @@ on_a_server_that_fetches! {
             tell(server).await;
             assert!(them.rest().await.is_empty(), "not before its time");
             let line = last().await;
-            assert_eq!((line.state, line.status, line.error.as_deref()), (DeliveryState::Waiting, Some(503), Some("status")));
+            let status = Some(statuses[attempt]);
+            assert_eq!((line.state, line.status, line.error.as_deref()), (DeliveryState::Waiting, status, Some("status")));
+            them.answer(statuses.get(attempt + 1).copied().unwrap_or(503), &[], "");
             assert_eq!(line.attempts as usize, attempt + 1);
             let next_at = line.next_at.expect("another attempt");
             let pause = next_at.since(server.now()).as_secs();

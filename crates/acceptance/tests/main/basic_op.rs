@@ -95,6 +95,28 @@ fn every_test_of_the_document_exists_and_bears_the_name_of_its_module() {
     assert_eq!(tests, MODULES.len(), "a test belongs to no module");
 }
 
+/// The tests that the document's table of error cases names, by their paths below this crate's tests.
+fn proofs() -> Vec<&'static str> {
+    let (_, errors) = DOCUMENT.split_once("# Conformance: error cases").expect("the table");
+    let rows = errors.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
+    rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next())
+        .flat_map(|cell| cell.split(", ").map(|name| name.trim_matches('`')))
+        .collect()
+}
+
+#[test]
+fn every_test_that_proves_an_error_case_exists() {
+    let proofs = proofs();
+    assert!(proofs.len() > 25, "{proofs:?}");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/main");
+    for proof in proofs {
+        let (module, test) = proof.rsplit_once("::").unwrap_or_else(|| panic!("{proof} is no path"));
+        let file = root.join(module.replace("::", "/")).with_extension("rs");
+        let source = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{proof}: {error}"));
+        assert!(source.contains(&format!("async fn {test}(")), "{proof} is not there");
+    }
+}
+
 /// What the suite is configured with: a client, and a user about whom everything can be told.
 async fn stage(server: &Server) -> (TestUser, TestClient) {
     let ada = server.user("ada").with_every_claim().create().await;

@@ -187,4 +187,34 @@ on_a_server! {
         assert_eq!((&told["active"], &told["token_type"]), (&json!(true), &json!("DPoP")), "{told}");
         assert_eq!(told["cnf"], json!({"jkt": device.jkt()}));
     }
+
+    async fn rfc9449_10_what_names_a_key_must_agree(server: &Server) {
+        let client = spa(server).await;
+        let (device, thief) = (Holder::new(Algorithm::Es256), Holder::new(Algorithm::Es256));
+        let flow = server.code_flow(&client);
+        for bad in ["short", "", &"x".repeat(44)] {
+            let answer = server.post("/par").form(&flow.clone().with("dpop_jkt", bad).pairs()).send().await;
+            if bad.is_empty() {
+                // Sent without a value is not sent (RFC 6749 section 3.1).
+                answer.check(201);
+                continue;
+            }
+            answer.refused(400, "invalid_request");
+            assert_eq!(flow.clone().with("dpop_jkt", bad).refusal(&server.browser()).await.error(), "invalid_request");
+        }
+        let flow = flow.with("dpop_jkt", device.jkt());
+        let push = async |by: &Holder, more: &Value| {
+            let proof = by.proof_with(server, ("POST", "/par"), more);
+            server.post("/par").form(&flow.pairs()).header("dpop", &proof).send().await
+        };
+        push(&thief, &json!({})).await.refused(400, "invalid_dpop_proof");
+        push(&device, &json!({})).await.check(201);
+        server.set_policy(|policy| policy.require_dpop_nonce = true).await;
+        let asked = push(&device, &json!({})).await;
+        asked.refused(400, "use_dpop_nonce");
+        let nonce = asked.header("dpop-nonce").expect("a nonce");
+        let answer = push(&device, &json!({"nonce": nonce})).await.expect(201);
+        assert!(answer.header("dpop-nonce").is_some(), "the next one comes along");
+        push(&device, &json!({"nonce": "made up"})).await.refused(400, "use_dpop_nonce");
+    }
 }

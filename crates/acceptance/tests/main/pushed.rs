@@ -2,6 +2,7 @@
 
 use keyreeve_acceptance::{Answer, Auth, CodeFlow, Mount, Server, TestClient, TokenSet, on_a_server};
 use keyreeve_crypto::sign::Algorithm;
+use keyreeve_tokens::clients::GrantType;
 use serde_json::{Value, json};
 
 const API: &str = "https://api.example/";
@@ -206,5 +207,96 @@ on_a_server! {
         assert_eq!(tokens.access_token(server).await.claims["aud"], API);
         let form = [("grant_type", "client_credentials"), ("resource", FILES)];
         server.token(&robot, &form).await.refused(400, "invalid_target");
+    }
+
+    /// What a reference can have wrong is said on a page: whose request it is, nobody knows.
+    async fn rfc9126_4_and_rfc9101_7_a_bad_reference_leads_nowhere(server: &Server) {
+        let client = portal(server).await;
+        let other = server.client("other").web_app().first_party().create().await;
+        let (flow, browser) = (server.code_flow(&client), server.browser());
+        let bring = async |client: &TestClient, uri: &str| browser.get(&by_reference(client, uri)).send().await;
+        let uri = reference(&push(&flow, server).await);
+        let changed = format!("{}A", &uri[..uri.len() - 1]);
+        let never_made = "urn:ietf:params:oauth:request_uri:AAAA";
+        for (who, uri) in [(&other, uri.as_str()), (&client, &changed), (&client, never_made), (&client, &uri[..40])] {
+            let answer = bring(who, uri).await.expect(400);
+            assert!(answer.is_page() && answer.text().contains("invalid_request_uri"), "{uri}\n{answer}");
+        }
+        // None of them has used it up, and it is not good for long.
+        assert!(!browser.walk(bring(&client, &uri).await, "ada").await.code().is_empty());
+        let late = reference(&push(&flow, server).await);
+        server.advance(61);
+        assert!(bring(&client, &late).await.expect(400).text().contains("invalid_request_uri"));
+        // Nothing is fetched from elsewhere, and a request comes in one way.
+        let of = |name: &str, value: &str| flow.clone().with(name, value);
+        let foreign = of("request_uri", "https://portal.example/request.jwt").refusal(&browser).await;
+        assert_eq!(foreign.error(), "request_uri_not_supported");
+        let both = of("request_uri", never_made).with("request", "x").refusal(&browser).await;
+        assert_eq!(both.error(), "invalid_request");
+    }
+
+    async fn rfc9126_2_3_further_errors_of_the_endpoint(server: &Server) {
+        let robot = server.client("robot").service().create().await;
+        let client = portal(server).await;
+        let flow = server.code_flow(&client);
+        let form = [("response_type", "code"), ("redirect_uri", "https://robot.example/cb"), ("scope", "read")];
+        server.post_as(&robot, "/par", &form).send().await.refused(400, "invalid_request");
+        let codes = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+        client.set(|settings| settings.grant_types = [GrantType::DeviceCode].into()).await;
+        push(&flow, server).await.refused(400, "unauthorized_client");
+        client.set(|settings| settings.grant_types = codes.into()).await;
+        let long = flow.clone().with("state", &"x".repeat(70_000));
+        push(&long, server).await.refused(400, "invalid_request");
+        let json = server.post("/par").basic("portal", client.secret()).body("application/json", "{}");
+        json.send().await.refused(400, "invalid_request");
+        client.set(|settings| settings.enabled = false).await;
+        push(&flow, server).await.refused(401, "invalid_client");
+    }
+
+    async fn rfc9101_6_what_is_not_signed_is_no_object(server: &Server) {
+        server.user("ada").create().await;
+        let client = server.client("signer").web_app().first_party().private_key(Algorithm::Es256).create().await;
+        let flow = server.code_flow(&client);
+        let good = signed(&flow, server, &json!({}));
+        let (header, rest) = good.split_once('.').unwrap();
+        let payload = rest.split('.').next().unwrap();
+        for bad in [
+            // {"alg":"none"}
+            format!("eyJhbGciOiJub25lIn0.{payload}."),
+            format!("eyJhbGciOiJub25lIn0.{payload}.AAAA"),
+            format!("{header}.{payload}."),
+            format!("{header}.{payload}"),
+            format!("{header}.{payload}.AAAA"),
+            format!("{header}.{payload}.AAAA.AAAA.AAAA"),
+            "x".to_owned(),
+        ] {
+            let refused = flow.clone().with("request", &bad).refusal(&server.browser()).await;
+            assert_eq!(refused.error(), "invalid_request_object", "{bad}");
+            push(&flow.clone().with("request", &bad), server).await.refused(400, "invalid_request_object");
+        }
+        // The algorithm that is registered is the only one.
+        client.set(|settings| settings.request_object_signing_alg = Some(Algorithm::Rs256)).await;
+        let other = flow.clone().with("request", &signed(&flow, server, &json!({}))).refusal(&server.browser()).await;
+        assert_eq!(other.error(), "invalid_request_object");
+    }
+
+    async fn rfc8707_2_a_target_that_is_none_is_refused(server: &Server) {
+        let client = portal(server).await;
+        server.client("api").service().with(|s| s.resources = vec![API.into()]).create().await;
+        let flow = server.code_flow(&client);
+        for bad in ["https://unknown.example/", "https://api.example", "api", "//api.example/", "https://api.example/#x"] {
+            let refused = flow.clone().with("resource", bad).refusal(&server.browser()).await;
+            assert_eq!((refused.error(), refused.get("state")), ("invalid_target", Some("af0ifjsldkj")), "{bad}");
+        }
+        let many: Vec<String> = (0..9).map(|n| format!("resource=https%3A%2F%2Fapi.example%2F%3F{n}")).collect();
+        let answer = server.browser().get(&format!("{}&{}", flow.path(), many.join("&"))).send().await;
+        assert!(answer.location().contains("error=invalid_target"), "{answer}");
+        // A client with audiences of its own names these, and this server.
+        client.set(|settings| settings.audiences = vec!["https://own.example/".to_owned()]).await;
+        assert_eq!(flow.clone().with("resource", API).refusal(&server.browser()).await.error(), "invalid_target");
+        for good in ["https://own.example/", &server.issuer()] {
+            let tokens = flow.clone().with("resource", good).tokens(&server.browser(), "ada").await;
+            assert_eq!(tokens.access_token(server).await.claims["aud"], good);
+        }
     }
 }

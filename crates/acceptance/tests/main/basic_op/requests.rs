@@ -2,6 +2,7 @@
 
 use super::stage;
 use keyreeve_acceptance::{Server, TokenSet, challenge_of, on_a_server};
+use keyreeve_crypto::sign::Algorithm;
 use serde_json::json;
 
 /// A request object without a signature.
@@ -105,8 +106,12 @@ on_a_server! {
         assert_eq!(refused.error(), "request_not_supported");
         assert_eq!(refused.get("state"), Some("af0ifjsldkj"), "nothing of the object is used");
         let told = server.get("/.well-known/openid-configuration").send().await.expect(200).json();
+        assert_eq!(told["request_parameter_supported"], true, "signed ones are");
         let signed = told["request_object_signing_alg_values_supported"].to_string();
         assert!(!signed.contains("none"), "{signed}");
+        let signer = server.client("signer").web_app().private_key(Algorithm::Es256).create().await;
+        let refused = server.code_flow(&signer).with("request", &object).refusal(&server.browser()).await;
+        assert_eq!(refused.error(), "invalid_request_object");
     }
 
     async fn oidcc_ensure_request_object_with_redirect_uri(server: &Server) {
