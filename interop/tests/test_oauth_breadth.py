@@ -210,11 +210,14 @@ def test_a_device_is_connected(server: Server, person: Person, admin: Admin) -> 
             assert isinstance(question, Page)
             assert codes["user_code"] in question.html.get_text()
             visitor.submit(question, {}, button=button)
-            answer = device.ask({"do": "poll", "client": client})
+            answer = device.ask({"do": "poll", "client": client, "holder": "own"})
             assert expected in answer, answer
             if expected == "claims":
                 assert answer["claims"]["sub"] == person.id
                 assert answer["tokens"]["scope"] == "openid profile"
+                refresh = {"do": "refresh", "client": client, "token": answer["tokens"]["refresh_token"]}
+                assert device.ask(refresh) == {"refused": "invalid_grant"}, "its tokens are bound to its key"
+                assert device.ask(refresh | {"holder": "own"})["tokens"]["token_type"] == "dpop"
             else:
                 assert answer["refused"] == "access_denied"
 
@@ -277,6 +280,9 @@ def test_tokens_are_exchanged_and_sign_outs_are_heard(server: Server, person: Pe
         assert (claims["sub"], claims["act"], claims["client_id"]) == (person.id, {"sub": name}, name)
         beyond = program.ask(order | {"parameters": handed | {"scope": "read admin"}})
         assert beyond == {"refused": "invalid_scope"}
+        bound = program.ask(order | {"parameters": handed | {"audience": "store"}, "holder": "own"})["tokens"]
+        assert (bound["issued_token_type"], bound["token_type"]) == (ACCESS_TOKEN, "dpop")
+        assert program.ask(order | {"parameters": handed | {"audience": "bank"}}) == {"refused": "invalid_target"}
 
         farewell = visitor.sign_out(f"{server.issuer}/end-session?id_token_hint={tokens['tokens']['id_token']}")
         assert not isinstance(farewell, Arrival)
@@ -309,6 +315,8 @@ def test_another_issuer_vouches_for_a_user(server: Server, person: Person, admin
         answer = program.ask(order)["tokens"]
         assert (answer["scope"], answer.get("refresh_token")) == ("read", None)
         assert program.ask(order) == {"refused": "invalid_grant"}, "it is good once"
+        again = {"parameters": {"assertion": program.ask({"do": "assert", "claims": claims})["assertion"]}}
+        assert program.ask(order | again | {"holder": "own"})["tokens"]["token_type"] == "dpop"
         stranger = program.ask({"do": "assert", "claims": claims | {"email": "nobody@example.com"}})["assertion"]
         order |= {"parameters": {"assertion": stranger}}
         assert program.ask(order) == {"refused": "invalid_grant"}
