@@ -1,7 +1,7 @@
 //! What a command needs besides its flags: a secret from standard input or the terminal, a file. Both are read where
 //! the command was typed, also when a running server carries it out.
 
-use super::args::{ClientCommand, Command, PasswordArg, UserCommand};
+use super::args::{ClientCommand, Command, IssuerCommand, PasswordArg, UserCommand};
 use super::exit::{Exit, Failure};
 use keyreeve_crypto::Secret;
 use std::io::{IsTerminal as _, Read as _};
@@ -40,6 +40,9 @@ impl Input {
             }
             Command::User(UserCommand::SetPassword { password, .. }) => input.secret = password_of(password)?,
             Command::Client(ClientCommand::Create(new)) => {
+                input.file = new.jwks_file.as_ref().map(file).transpose()?;
+            }
+            Command::Issuer(IssuerCommand::Create(new)) => {
                 input.file = new.jwks_file.as_ref().map(file).transpose()?;
             }
             Command::Api { data: Some(data), .. } => {

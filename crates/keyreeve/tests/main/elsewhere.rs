@@ -1,6 +1,7 @@
 //! Commands on a server elsewhere: the same words, over the native API.
 
 use crate::harness::{CONFLICT, Installation, NOT_FOUND, OK, REFUSED, Ran, UNAVAILABLE, USAGE};
+use keyreeve_crypto::sign::{Algorithm, SigningKey};
 use keyreeve_testkit::{Engine, MailServer, on_both_engines};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, Read as _};
@@ -123,6 +124,47 @@ on_both_engines! {
         let kept = ok(&["user", "merge", "ada", "twin", "--take", "given_name"]);
         assert_eq!((&kept["username"], &kept["given_name"]), (&json!("ada"), &json!("Ada")));
         run(&["user", "show", "twin"]).expect(NOT_FOUND);
+        assert_eq!(server.stop().0, 0);
+    }
+}
+
+on_both_engines! {
+    async fn whom_a_tenant_trusts_is_said_from_a_desk(engine: Engine) {
+        let (place, made) = Installation::initialised(engine).await;
+        let server = place.serve();
+        let desk = desk(&server.address, &made).await;
+        let run = |arguments: &[&str]| -> Ran { desk.run(&[arguments, &["--json"]].concat()) };
+        let ok = |arguments: &[&str]| run(arguments).expect(OK).json();
+        let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+        std::fs::write(desk.path().join("keys.json"), json!({"keys": [key.public_jwk()]}).to_string()).unwrap();
+        let create = ["issuer", "create", "https://idp.example", "--jwks-file", "keys.json", "--set", "clients=[\"bridge\"]",
+            "--set", "subject.claim=email", "--set", "subject.field=email"];
+        let issuer = ok(&create);
+        assert_eq!((&issuer["settings"]["clients"], &issuer["settings"]["subject"]["claim"]), (&json!(["bridge"]), &json!("email")));
+        run(&create).expect(CONFLICT);
+        let id = issuer["id"].as_str().unwrap();
+        assert_eq!(ok(&["issuer", "show", id]), issuer);
+        assert_eq!(ok(&["issuer", "list"]), json!([issuer]));
+        assert_eq!(ok(&["issuer", "update", id, "--set", "enabled=false", "--version", "1"])["settings"]["enabled"], false);
+        run(&["issuer", "update", id, "--set", "enabled=true", "--version", "1"]).expect(CONFLICT);
+        let refused = run(&["issuer", "update", id, "--set", "max_lifetime_s=1"]).expect(REFUSED);
+        assert!(refused.stderr.contains("/max_lifetime_s"), "{}", refused.stderr);
+        ok(&["issuer", "delete", id]);
+        run(&["issuer", "show", id]).expect(NOT_FOUND);
+        std::fs::write(desk.path().join("keys.json"), "none").unwrap();
+        run(&create).expect(USAGE);
+
+        let shown = desk.run(&["initial-token", "create", "lab", "--uses", "2", "--expires-in-days", "30"]).expect(OK).stdout;
+        assert!(shown.contains("kr_it_"), "{shown}");
+        let listed = ok(&["initial-token", "list"]);
+        assert_eq!((&listed[0]["name"], &listed[0]["uses_left"]), (&json!("lab"), &json!(2)));
+        assert!(!listed.to_string().contains("kr_it_"));
+        ok(&["initial-token", "delete", listed[0]["id"].as_str().unwrap()]);
+        assert_eq!(ok(&["initial-token", "list"]), json!([]));
+
+        ok(&["client", "create", "--client-id", "wiki", "--name", "Wiki", "--redirect-uri", "https://wiki.example/cb"]);
+        assert_eq!(ok(&["client", "logouts", "wiki"])["items"], json!([]));
+        run(&["client", "logouts", "nobody"]).expect(NOT_FOUND);
         assert_eq!(server.stop().0, 0);
     }
 }

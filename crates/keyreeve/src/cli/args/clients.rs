@@ -1,6 +1,6 @@
 //! The arguments of `keyreeve client …`.
 
-use super::{Edits, InTenant};
+use super::{Edits, InTenant, Paging};
 use crate::cli::exit::EXIT_CODES;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -67,6 +67,16 @@ docs/openapi.json lists the fields.")]
         /// What to change
         #[command(flatten)]
         edits: Edits,
+    },
+    /// List what a client was told of ended sessions, and how that went
+    #[command(after_help = "Examples:\n  keyreeve client logouts wiki --limit 20")]
+    Logouts {
+        /// Whose
+        #[command(flatten)]
+        client: ClientArg,
+        /// Which of them
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Allow one more redirect URI
     #[command(after_help = "Examples:\n  keyreeve client add-redirect wiki https://wiki.example.com/other")]

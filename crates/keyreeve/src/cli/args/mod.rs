@@ -8,6 +8,7 @@ mod events;
 mod remote;
 mod shell;
 mod transfer;
+mod trust;
 mod users;
 
 pub use clients::{AuthMethod, ClientArg, ClientCommand, ClientCreate};
@@ -17,6 +18,7 @@ pub use events::{AuditCommand, AuditExport, AuditFilter, AuditFollow, WebhookCom
 pub use remote::{LoginArgs, Remote};
 pub use shell::ShellKind;
 pub use transfer::{ExportArgs, Format, ImportArgs, ImportMode};
+pub use trust::{InitialTokenCommand, IssuerCommand, IssuerCreate, TrustArg};
 pub use users::{PasswordArg, UserArg, UserCommand, UserCreate};
 
 use super::exit::EXIT_CODES;
@@ -165,6 +167,12 @@ Works while the server runs and changes nothing. Exits with 5 when a check faile
     /// OAuth clients: create, show, list, secrets, redirect URIs
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Issuers whose assertions lead to tokens
+    #[command(subcommand)]
+    Issuer(IssuerCommand),
+    /// Tokens by which clients register themselves
+    #[command(subcommand)]
+    InitialToken(InitialTokenCommand),
     /// Signing keys, data keys and the master key
     #[command(subcommand)]
     Key(KeyCommand),

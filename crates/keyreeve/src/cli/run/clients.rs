@@ -1,6 +1,6 @@
 //! `keyreeve client …`
 
-use super::{names, said, with_secret};
+use super::{listed, names, said, with_secret};
 use crate::cli::args::{AuthMethod, ClientArg, ClientCommand, ClientCreate};
 use crate::cli::client::{Api, Call, at};
 use crate::cli::edits;
@@ -30,6 +30,15 @@ const CLIENT: Fields = &[
     ("version", "/version"),
     ("id", "/id"),
 ];
+const LOGOUTS: Fields = &[
+    ("WHEN", "/created_at"),
+    ("USER", "/user"),
+    ("SESSION", "/session"),
+    ("STATE", "/state"),
+    ("STATUS", "/status"),
+    ("ATTEMPTS", "/attempts"),
+    ("ERROR", "/error"),
+];
 const CLIENTS: Fields = &[
     ("CLIENT_ID", "/client_id"),
     ("NAME", "/name"),
@@ -43,6 +52,11 @@ pub(super) async fn run(api: &Api, command: &ClientCommand, input: Input) -> Res
         ClientCommand::Show(client) => {
             let id = find(api, client).await?;
             show(api, client, &id).await
+        }
+        ClientCommand::Logouts { client, paging } => {
+            let id = find(api, client).await?;
+            let call = Call::get(at!["clients", id, "logout-deliveries"]);
+            listed(api, &client.tenant.tenant, call, paging, LOGOUTS).await
         }
         ClientCommand::List { tenant } => {
             let call = Call::get(at!["clients"]).query("limit", Some(500));
@@ -191,7 +205,7 @@ fn check_redirect(text: &str) -> Result<(), Failure> {
 }
 
 /// The keys of a JWK set, or one key alone.
-fn keys(text: &str) -> Result<Value, Failure> {
+pub(super) fn keys(text: &str) -> Result<Value, Failure> {
     let mut read: Value = serde_json::from_str(text)
         .map_err(|error| Failure::usage(format!("the file is not a set of public keys: {error}")))?;
     Ok(match read.get_mut("keys").map(Value::take) {

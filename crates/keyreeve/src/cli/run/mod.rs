@@ -11,6 +11,7 @@ mod names;
 mod roles;
 mod service_accounts;
 mod tenants;
+mod trust;
 mod users;
 mod webhooks;
 
@@ -38,6 +39,8 @@ pub async fn run(api: &Api, command: &Command, input: Input) -> Result<Output, F
         Command::ServiceAccount(command) => service_accounts::run(api, command).await,
         Command::Mapper(command) => mappers::run(api, command).await,
         Command::Client(command) => clients::run(api, command, input).await,
+        Command::Issuer(command) => trust::issuers(api, command, input).await,
+        Command::InitialToken(command) => trust::initial_tokens(api, command).await,
         Command::Key(command) => keys::run(api, command).await,
         Command::Audit(command) => audit::run(api, command, &input).await,
         Command::Webhook(command) => webhooks::run(api, command).await,
