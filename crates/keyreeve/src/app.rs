@@ -153,8 +153,7 @@ impl App {
                 pushed_path: doors::PUSHED_PATH.to_owned(),
             },
         );
-        let sharing =
-            Sharing::new(store.clone(), world.clone(), identity.clone(), &SharingOptions::default());
+        let sharing = Sharing::new(store.clone(), world.clone(), identity.clone(), &sharing_options(&config));
         let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());
         let events = Events::new(store.clone(), world.clone(), identity.clone(), fetcher.clone());
         Ok(Self(Arc::new(Inner {
@@ -345,6 +344,13 @@ fn identity_options(config: &Config, public_url: &PublicUrl) -> IdentityOptions 
         None => usual,
     };
     IdentityOptions { hash_policy: policy, hash_pool, mail: mailing::links(config, public_url) }
+}
+
+fn sharing_options(config: &Config) -> SharingOptions {
+    SharingOptions {
+        max_depth: u16::try_from(config.sharing_max_depth).unwrap_or(u16::MAX),
+        cache_bytes: u64::from(config.sharing_cache_mib) << 20,
+    }
 }
 
 fn check_exists(config: &Config) -> Result<(), Error> {

@@ -170,6 +170,10 @@ pub struct Config {
     pub database_connections: Option<usize>,
     /// Requests a minute that each caller of the API may make at this node; 0 for any number.
     pub api_rate_limit: u32,
+    /// How many levels a tree of resources has at most.
+    pub sharing_max_depth: u32,
+    /// How much memory the engine of sharing keeps resources and grants in, in MiB.
+    pub sharing_cache_mib: u32,
     master_key_file: Option<PathBuf>,
     master_key: Option<Secret>,
     master_key_command: Option<String>,
@@ -227,6 +231,8 @@ impl Default for Config {
             database_url: None,
             database_connections: None,
             api_rate_limit: 6_000,
+            sharing_max_depth: 1_024,
+            sharing_cache_mib: 96,
             master_key_file: None,
             master_key: None,
             master_key_command: None,

@@ -238,6 +238,10 @@ settings! {
         }.to_owned());
     "api_rate_limit", "requests a minute that each caller may make of the native API and SCIM at this node; 0 for any number",
         |c, given| c.api_rate_limit = integer(given, 0..=10_000_000)?, |c| Some(c.api_rate_limit.to_string());
+    "sharing_max_depth", "levels that a tree of shared resources has at most, 1 to 10000",
+        |c, given| c.sharing_max_depth = integer(given, 1..=10_000)?, |c| Some(c.sharing_max_depth.to_string());
+    "sharing_cache_mib", "memory for what is asked about most of resources and grants, in MiB, 1 to 65536",
+        |c, given| c.sharing_cache_mib = integer(given, 1..=65_536)?, |c| Some(c.sharing_cache_mib.to_string());
     "metrics_listen", "ADDRESS:PORT that serves /metrics alone; unset: on `listen`, for loopback development only",
         |c, given| c.metrics_listen = Some(address(given)?), |c| c.metrics_listen.map(|a| a.to_string());
     "otlp_endpoint", "http(s)://HOST:PORT of an OpenTelemetry collector (OTLP over HTTP) that traces go to; unset: no traces",

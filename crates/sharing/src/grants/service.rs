@@ -65,9 +65,14 @@ impl Grants<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 let name = format!("{id} {}", new.resource);
-                let repeated = claimed(tx, &sharing, &cause, ("grant", tenant, &name)).await?;
+                if claimed(tx, &sharing, &cause, ("grant", tenant, &name)).await? {
+                    let row = params![id.resource, id.party, id.permission];
+                    let made = tx.query_opt(&schema::GRANT, &row, StoredGrant::from_row).await?;
+                    // It may have been revoked since.
+                    return Ok((made.ok_or(Error::NotFound("grant"))?, true));
+                }
                 let (grant, changed) = write(tx, &wanted, now).await?;
-                if repeated || !changed {
+                if !changed {
                     return Ok((grant, true));
                 }
                 let detail = json!({

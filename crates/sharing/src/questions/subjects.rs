@@ -91,7 +91,8 @@ impl Wanted<'_> {
 impl Questions<'_> {
     /// A page of the subjects who have a permission on a resource, in the order of their identifiers, each once. Expanded
     /// and effective, they are exactly the users and service accounts for whom the check says yes. Whoever is disabled or
-    /// gone is not among them. A page may hold fewer than `limit` and still have a next one.
+    /// gone is not among them. A page may hold fewer than `limit` and still have a next one. Expanded, each page reads all
+    /// grants on the resource and above it.
     ///
     /// # Errors
     /// [`Error::NotFound`] for the resource and the permission; [`Error::Denied`] for whoever may not share it.

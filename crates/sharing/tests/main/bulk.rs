@@ -131,8 +131,8 @@ on_both_engines! {
         assert_eq!(export(&second).await, renamed);
     }
 
-    /// ABUSE-CASES AC-70: a removal is one row, however much lies below; what is left goes in bounded steps.
-    async fn what_was_removed_is_swept_away(engine: Engine) {
+    /// A removal is one row, however much lies below; what is left goes in bounded steps.
+    async fn ac_70_what_was_removed_is_swept_away(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);
@@ -186,7 +186,7 @@ on_both_engines! {
     }
 
     /// To share or revoke at the top of a tree writes as many rows as at a leaf.
-    async fn a_share_is_one_row_wherever_it_is(engine: Engine) {
+    async fn ac_70_a_share_is_one_row_wherever_it_is(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);

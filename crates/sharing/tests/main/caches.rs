@@ -6,7 +6,7 @@ use keyreeve_testkit::{Engine, on_both_engines};
 use std::time::{Duration, Instant};
 
 on_both_engines! {
-    async fn a_node_answers_as_currently_as_is_asked_for(engine: Engine) {
+    async fn ac_74_a_node_answers_as_currently_as_is_asked_for(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);
@@ -36,7 +36,7 @@ on_both_engines! {
     }
 
     /// No yes outlives the bound, whatever was in memory: a grant, a group's member, a place in the tree.
-    async fn a_right_that_was_taken_is_gone_everywhere_within_the_bound(engine: Engine) {
+    async fn ac_74_a_right_that_was_taken_is_gone_everywhere_within_the_bound(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);

@@ -58,8 +58,7 @@ on_both_engines! {
         assert!(!house.may(bob, "READ", "doc").await);
     }
 
-    /// ABUSE-CASES AC-71.
-    async fn revoking_takes_what_was_granted_there_and_nothing_else(engine: Engine) {
+    async fn ac_71_revoking_takes_what_was_granted_there_and_nothing_else(engine: Engine) {
         let house = house(engine).await;
         tree(&house).await;
         let bob = house.user("bob").await;
@@ -145,7 +144,7 @@ on_both_engines! {
         assert!(!grant.cascade && house.may(bob, "READ", "top").await && !house.may(bob, "READ", "doc").await);
     }
 
-    async fn nobody_grants_ownership_or_what_there_is_not(engine: Engine) {
+    async fn ac_73_nobody_grants_ownership_or_what_there_is_not(engine: Engine) {
         let house = house(engine).await;
         let ada = tree(&house).await;
         let owner = house.share_as(&house.admin, new_grant("doc", "OWNER", ada, false)).await;

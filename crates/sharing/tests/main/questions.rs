@@ -242,8 +242,7 @@ async fn compare(house: &House, town: &Town) {
 }
 
 on_both_engines! {
-    /// ABUSE-CASES AC-74.
-    async fn all_questions_agree_at_any_moment(engine: Engine) {
+    async fn ac_74_all_questions_agree_at_any_moment(engine: Engine) {
         let rounds = if engine == Engine::Sqlite { 12 } else { 4 };
         let house = house(engine).await;
         let mut dice = Dice(7);

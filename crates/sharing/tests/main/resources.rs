@@ -1,7 +1,7 @@
 //! The tree: making, moving, transferring, removing.
 
 use crate::house::{House, by, house, house_with, new_grant};
-use keyreeve_identity::Party;
+use keyreeve_identity::{Party, RequestKey};
 use keyreeve_sharing::{Delete, Error, Line, NewResource, Patch, ResourcePatch, SharingOptions};
 use keyreeve_testkit::{Engine, on_both_engines};
 
@@ -70,8 +70,7 @@ on_both_engines! {
         assert!(matches!(house.try_resource(("FILE", "top"), ada, None).await, Err(Error::Taken("id"))));
     }
 
-    /// ABUSE-CASES AC-70.
-    async fn no_circle_and_no_tree_that_is_too_deep(engine: Engine) {
+    async fn ac_70_no_circle_and_no_tree_that_is_too_deep(engine: Engine) {
         let house = house_with(engine, SharingOptions { max_depth: 6, ..SharingOptions::default() }).await;
         house.model().await;
         let ada = house.user("ada").await;
@@ -88,7 +87,7 @@ on_both_engines! {
         assert_eq!(house.sharing.resources().get(&house.admin, "b0").await.unwrap().parent, None);
     }
 
-    async fn of_two_moves_that_close_a_circle_together_one_fails(engine: Engine) {
+    async fn ac_70_of_two_moves_that_close_a_circle_together_one_fails(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let ada = house.user("ada").await;
@@ -101,7 +100,7 @@ on_both_engines! {
         }
     }
 
-    async fn rights_come_from_where_a_resource_lies(engine: Engine) {
+    async fn ac_72_rights_come_from_where_a_resource_lies(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob, eve) = (house.user("ada").await, house.user("bob").await, house.user("eve").await);
@@ -160,7 +159,7 @@ on_both_engines! {
         assert!(matches!(delete(&house, "a3", Delete::Alone).await, Err(Error::NotFound(_))));
     }
 
-    async fn a_chain_of_a_thousand_is_walked(engine: Engine) {
+    async fn ac_70_a_chain_of_a_thousand_is_walked(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);
@@ -185,6 +184,43 @@ on_both_engines! {
         assert!(crate::house::may(&fresh, &house.admin, bob, "READ", "n999").await, "with nothing in memory");
         move_to(&house, "n1", None).await.unwrap();
         assert!(!house.may(bob, "READ", "n999").await);
+    }
+
+    async fn a_request_that_is_repeated_makes_nothing_twice(engine: Engine) {
+        let house = house(engine).await;
+        house.model().await;
+        let (ada, bob) = (house.user("ada").await, house.user("bob").await);
+        let named = async |name: &str, content: &str| {
+            let key = RequestKey::new(&house.identity, house.tenant, name, content.as_bytes()).await.unwrap();
+            by().of_request(key)
+        };
+        let new = NewResource {
+            resource_type: "FOLDER".to_owned(),
+            owner: Some(ada),
+            name: "once".to_owned(),
+            ..NewResource::default()
+        };
+        let resources = house.sharing.resources();
+        let first = resources.create(&house.admin, new.clone(), &named("r", "new").await).await.unwrap();
+        let again = resources.create(&house.admin, new.clone(), &named("r", "new").await).await.unwrap();
+        assert_eq!((&first.value, first.repeated, again.repeated), (&again.value, false, true));
+        let other = resources.create(&house.admin, new.clone(), &named("r", "other").await).await;
+        assert!(matches!(other, Err(Error::KeyReused)));
+        let chosen = NewResource { id: Some("chosen".to_owned()), ..new };
+        for repeated in [false, true] {
+            let made = resources.create(&house.admin, chosen.clone(), &named("c", "chosen").await).await.unwrap();
+            assert_eq!((made.value.id.as_str(), made.repeated), ("chosen", repeated));
+        }
+        let grants = house.sharing.grants();
+        let share = new_grant("chosen", "READ", bob, false);
+        for repeated in [false, true] {
+            let made = grants.share(&house.admin, share.clone(), &named("g", "share").await).await.unwrap();
+            assert_eq!(made.repeated, repeated);
+        }
+        grants.revoke_from(&house.admin, ("chosen", bob), None, &by()).await.unwrap();
+        let late = grants.share(&house.admin, share, &named("g", "share").await).await;
+        assert!(matches!(late, Err(Error::NotFound("grant"))), "it does not come back");
+        assert!(!house.may(bob, "READ", "chosen").await);
     }
 }
 

@@ -31,8 +31,7 @@ fn missing<T>(result: &Result<T, Error>) -> bool {
 }
 
 on_both_engines! {
-    /// ABUSE-CASES AC-73.
-    async fn only_owners_and_sharers_share(engine: Engine) {
+    async fn ac_73_only_owners_and_sharers_share(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob, eve) = (house.user("ada").await, house.user("bob").await, house.user("eve").await);
@@ -58,8 +57,7 @@ on_both_engines! {
         assert!(denied(&resources.move_to(&as_bob, "doc", None, None, &by()).await));
     }
 
-    /// ABUSE-CASES AC-72.
-    async fn a_move_takes_rights_at_both_ends(engine: Engine) {
+    async fn ac_72_a_move_takes_rights_at_both_ends(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);
@@ -80,7 +78,7 @@ on_both_engines! {
         assert!(house.may(ada, "OWNER", "bait").await, "what lies in a tree is its owner's");
     }
 
-    async fn who_does_not_manage_the_tenant_makes_only_what_is_theirs(engine: Engine) {
+    async fn ac_73_who_does_not_manage_the_tenant_makes_only_what_is_theirs(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
         let (ada, bob) = (house.user("ada").await, house.user("bob").await);
