@@ -18,8 +18,16 @@ mod histories;
 #[allow(dead_code, reason = "the room's other tests need more of it")]
 #[path = "main/house.rs"]
 mod house;
+#[path = "proof/large.rs"]
+mod large;
+#[path = "proof/lists.rs"]
+mod lists;
+#[path = "proof/live.rs"]
+mod live;
 #[path = "proof/oracle.rs"]
 mod oracle;
+#[path = "proof/plans.rs"]
+mod plans;
 #[path = "proof/room.rs"]
 mod room;
 #[path = "proof/steps.rs"]

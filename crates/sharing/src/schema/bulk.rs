@@ -16,10 +16,11 @@ statements! {
         r.created_at, r.updated_at, r.version, r.name, r.description, r.full_text, r.attributes, r.metadata \
         FROM sharing_resource r WHERE r.tenant_id = $1 AND r.key > $2 AND r.id IS NOT NULL AND r.parent_key IS NULL \
         ORDER BY r.key LIMIT $3";
-    /// Grants of a tenant's resources in their order, behind one, with the resource's identifier.
+    /// Grants of a tenant's resources in their order, behind one, with the resource's identifier. Read in
+    /// the order of the grants: see [`super::GRANTS_FROM`].
     pub(crate) EXPORT_GRANTS = "SELECT g.resource_key, g.party_id, g.permission_key, g.party_kind, g.cascades, g.expires_at, \
         g.granted_kind, g.granted_id, g.created_at, r.id FROM sharing_grant g \
-        JOIN sharing_resource r ON r.key = g.resource_key \
-        WHERE r.tenant_id = $1 AND r.id IS NOT NULL AND (g.resource_key, g.party_id, g.permission_key) > ($2, $3, $4) \
+        CROSS JOIN sharing_resource r WHERE r.key = g.resource_key AND r.tenant_id = $1 AND r.id IS NOT NULL AND r.key >= $2 \
+        AND (g.resource_key, g.party_id, g.permission_key) > ($2, $3, $4) \
         ORDER BY g.resource_key, g.party_id, g.permission_key LIMIT $5";
 }

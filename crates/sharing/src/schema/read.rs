@@ -29,9 +29,10 @@ statements! {
     /// The grants on a resource, so many.
     pub(crate) GRANTS_ON = "SELECT resource_key, party_id, permission_key, cascades, expires_at, party_kind FROM sharing_grant \
         WHERE resource_key = $1 ORDER BY party_id, permission_key LIMIT $2";
-    /// The grants on a resource and on everything above it, so many.
+    /// The grants on a resource and on everything above it, so many. A cross join, whose order SQLite keeps: it would
+    /// otherwise rather read all grants that there are.
     pub(crate) GRANTS_UP = up!("SELECT g.resource_key, g.party_id, g.permission_key, g.cascades, g.expires_at, g.party_kind \
-        FROM up JOIN sharing_grant g ON g.resource_key = up.key LIMIT $4");
+        FROM up CROSS JOIN sharing_grant g WHERE g.resource_key = up.key LIMIT $4");
     /// The grants on a resource behind one, so many.
     pub(crate) HELD_PAGE = "SELECT resource_key, party_id, permission_key, cascades, expires_at, party_kind FROM sharing_grant \
         WHERE resource_key = $1 AND (party_id, permission_key) > ($2, $3) ORDER BY party_id, permission_key LIMIT $4";

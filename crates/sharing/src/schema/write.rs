@@ -87,10 +87,11 @@ statements! {
     /// Removes a grant that has ended, or is not newer than a moment.
     pub(crate) SWEEP_GRANT = "DELETE FROM sharing_grant WHERE resource_key = $1 AND party_id = $2 AND permission_key = $3 \
         AND (expires_at <= $4 OR created_at <= $5)";
-    /// Grants in their order, from one on.
+    /// Grants in their order, from one on. A cross join, whose order SQLite keeps; PostgreSQL, if it merges the
+    /// two, is to begin with both there.
     pub(crate) GRANTS_FROM = "SELECT g.resource_key, g.party_id, g.permission_key, g.party_kind, g.expires_at, r.tenant_id, \
         g.created_at \
-        FROM sharing_grant g JOIN sharing_resource r ON r.key = g.resource_key \
-        WHERE (g.resource_key, g.party_id, g.permission_key) > ($1, $2, $3) \
+        FROM sharing_grant g CROSS JOIN sharing_resource r WHERE r.key = g.resource_key \
+        AND (g.resource_key, g.party_id, g.permission_key) > ($1, $2, $3) AND r.key >= $1 \
         ORDER BY g.resource_key, g.party_id, g.permission_key LIMIT $4";
 }

@@ -8,9 +8,9 @@ use keyreeve_sharing::{
 };
 
 /// Pages of these sizes hold the same, one after the other.
-const PAGES: [u16; 3] = [1, 2, 500];
+pub const PAGES: [u16; 3] = [1, 2, 500];
 
-fn category(error: &Error) -> Answer {
+pub fn category(error: &Error) -> Answer {
     match error {
         Error::NotFound(_) => Answer::NotFound,
         Error::Denied(_) => Answer::Denied,
@@ -18,17 +18,19 @@ fn category(error: &Error) -> Answer {
     }
 }
 
-fn askers() -> impl Iterator<Item = Asker> {
+pub fn askers() -> impl Iterator<Item = Asker> {
     std::iter::once(Asker::Admin).chain((GROUPS..PARTIES).map(Asker::Party))
 }
 
-/// Compares a node's answers, as current as `at`, with those of the oracle.
-pub async fn compare(room: &Room<'_>, sharing: &Sharing, oracle: &Oracle, at: Freshness) {
+/// Compares a node's answers, as current as `at`, with those of the oracle. Every question is asked about everything;
+/// those that come in many shapes in some of them, others each turn.
+pub async fn compare(room: &Room<'_>, sharing: &Sharing, oracle: &Oracle, (at, turn): (Freshness, usize)) {
     // First, so that the node has heard of everything when what names no revision is asked.
     checks(room, sharing, oracle, at).await;
     as_others(room, sharing, oracle).await;
     grants(room, sharing, oracle).await;
     children(room, sharing, oracle).await;
+    crate::lists::compare(room, sharing, oracle, (at, turn)).await;
 }
 
 async fn checks(room: &Room<'_>, sharing: &Sharing, oracle: &Oracle, at: Freshness) {

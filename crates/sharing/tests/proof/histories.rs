@@ -10,7 +10,7 @@ use keyreeve_sharing::{Freshness, SharingOptions};
 use keyreeve_testkit::Engine;
 use proptest::test_runner::{Config, TestRunner};
 
-async fn lived(house: &House, steps: Vec<Step>, two_nodes: bool) {
+pub async fn lived(house: &House, steps: Vec<Step>, two_nodes: bool) {
     let room = Room::new(house).await;
     let mut oracle = Oracle { now: house.test.world.now().micros(), ..Oracle::default() };
     let first = (house.identity.clone(), house.sharing.clone());
@@ -26,7 +26,7 @@ async fn lived(house: &House, steps: Vec<Step>, two_nodes: bool) {
         }
         for (_, sharing) in &nodes {
             let at = if two_nodes { Freshness::AtLeast(revision) } else { Freshness::Bounded };
-            compare(&room, sharing, &oracle, at).await;
+            compare(&room, sharing, &oracle, (at, number)).await;
         }
     }
 }

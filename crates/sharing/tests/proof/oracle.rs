@@ -34,6 +34,7 @@ pub struct Resource {
     pub parent: Option<usize>,
     pub grants: Vec<Grant>,
     pub gone: bool,
+    pub swept: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +43,7 @@ pub struct Grant {
     pub permission: usize,
     pub cascade: bool,
     /// Microseconds since 1970.
+    pub made: i64,
     pub ends: Option<i64>,
 }
 
@@ -88,7 +90,7 @@ impl Oracle {
     }
 
     /// Whether what one party has is what the other has.
-    fn has(&self, party: usize, holder: usize) -> bool {
+    pub fn has(&self, party: usize, holder: usize) -> bool {
         party == holder || self.above(party).contains(&holder)
     }
 }
@@ -151,7 +153,7 @@ impl Oracle {
     }
 
     /// The names of what somebody has on a resource of this type who was granted this.
-    fn means(&self, of: &str, granted: usize) -> BTreeSet<usize> {
+    pub fn means(&self, of: &str, granted: usize) -> BTreeSet<usize> {
         let granted = &self.permissions[granted];
         let here = self.permission(of, granted.id).filter(|_| granted.declared);
         here.map(|here| self.closure(here)).unwrap_or_default()
@@ -289,16 +291,35 @@ impl Oracle {
                 self.now += i64::try_from(seconds).unwrap() * 1_000_000;
                 Ok(1)
             }
+            Step::Sweep => {
+                self.sweep();
+                Ok(1)
+            }
         };
         answer.map_or_else(|refused| refused, Answer::Done)
+    }
+
+    /// What was removed goes, and so do grants that have ended, and old ones of what is not there any more.
+    fn sweep(&mut self) {
+        let settled = self.now - 60_000_000;
+        let (now, removed, permissions) = (self.now, &self.removed, &self.permissions);
+        for resource in &mut self.resources {
+            resource.swept |= resource.gone;
+            let gone = resource.gone;
+            resource.grants.retain(|grant| {
+                let orphan = !permissions[grant.permission].declared || removed.contains(&grant.party);
+                let dead = grant.ends.is_some_and(|ends| ends <= now) || orphan && grant.made <= settled;
+                !gone && !dead
+            });
+        }
     }
 
     fn delete_type(&mut self, of: &str) -> Refused {
         if !self.types.contains(of) {
             return Err(Answer::NotFound);
         }
-        // What was removed is not swept here.
-        if self.resources.iter().any(|resource| resource.of == of) {
+        // What was removed counts until it is swept away.
+        if self.resources.iter().any(|resource| resource.of == of && !resource.swept) {
             return Err(Answer::InUse);
         }
         self.types.remove(of);
@@ -376,7 +397,15 @@ impl Oracle {
             return Err(Answer::Taken);
         }
         self.generated.extend(generated);
-        self.resources.push(Resource { id, of, owner, parent, grants: Vec::new(), gone: false });
+        self.resources.push(Resource {
+            id,
+            of,
+            owner,
+            parent,
+            grants: Vec::new(),
+            gone: false,
+            swept: false,
+        });
         Ok(1)
     }
 
@@ -442,7 +471,7 @@ impl Oracle {
                 }
                 let ends = lasts_s.map(|seconds| self.now + i64::try_from(seconds).unwrap() * 1_000_000);
                 self.shares.push((resource, to, permission));
-                Ok(self.share(resource, Grant { party: to, permission, cascade, ends }))
+                Ok(self.share(resource, Grant { party: to, permission, cascade, made: self.now, ends }))
             }
             Step::Revoke { by, share } => {
                 let ever = self.shares.len().max(1);
@@ -491,6 +520,7 @@ impl Oracle {
         let mut merged = new;
         if former.ends.is_none_or(|ends| now < ends) {
             merged.cascade |= former.cascade;
+            merged.made = former.made;
             merged.ends = former.ends.zip(merged.ends).map(|(one, other)| one.max(other));
             if (merged.cascade, merged.ends) == (former.cascade, former.ends) {
                 return 0;

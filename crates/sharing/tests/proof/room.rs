@@ -46,6 +46,16 @@ fn answer_of_identity<T>(done: Result<T, keyreeve_identity::Error>) -> Result<T,
     })
 }
 
+/// Sweeps until nothing is left to sweep.
+async fn sweep(sharing: &Sharing) -> Result<u64, Answer> {
+    loop {
+        let swept = sharing.sweep().await.unwrap();
+        if swept.complete && !swept.more {
+            return Ok(1);
+        }
+    }
+}
+
 impl<'a> Room<'a> {
     pub async fn new(house: &'a House) -> Self {
         let identity = &house.identity;
@@ -128,6 +138,7 @@ impl<'a> Room<'a> {
             | Step::Enable(_)
             | Step::Remove(_)
             | Step::Wait(_) => self.directory(identity, step).await,
+            Step::Sweep => sweep(sharing).await,
         };
         let revision = sharing.revision().await.unwrap();
         (done.map_or_else(|refused| refused, Answer::Done), generated, revision)

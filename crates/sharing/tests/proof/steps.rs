@@ -115,6 +115,8 @@ pub enum Step {
     Remove(usize),
     /// Lets so many seconds pass.
     Wait(u64),
+    /// Clears away what counts for nothing.
+    Sweep,
 }
 
 fn asker() -> impl Strategy<Value = Asker> {
@@ -194,6 +196,8 @@ fn directory_step() -> impl Strategy<Value = Step> {
         2 => (GROUPS..PARTIES).prop_map(Step::Enable),
         1 => (0..PARTIES).prop_map(Step::Remove),
         3 => (1..30_u64).prop_map(Step::Wait),
+        1 => Just(Step::Wait(61)),
+        2 => Just(Step::Sweep),
     ]
 }
 
