@@ -36,7 +36,10 @@ fn run(engine: Engine, (cases, length): (u32, usize), two_nodes: bool) {
     let max_depth = u16::try_from(MAX_DEPTH).unwrap();
     let options = SharingOptions { max_depth, ..SharingOptions::default() };
     let house = runtime.block_on(house_with(engine, options));
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    // Few by themselves, for they are long; as many as are asked for by proptest's own variable.
+    let defaults = Config::default();
+    let cases = std::env::var_os("PROPTEST_CASES").map_or(cases, |_| defaults.cases);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..defaults };
     let history = history(length);
     let live = |steps: Vec<Step>| {
         runtime.block_on(lived(&house, steps, two_nodes));
@@ -47,20 +50,20 @@ fn run(engine: Engine, (cases, length): (u32, usize), two_nodes: bool) {
 
 #[test]
 fn every_history_is_that_of_the_oracle_on_sqlite() {
-    run(Engine::Sqlite, (32, 40), false);
+    run(Engine::Sqlite, (16, 40), false);
 }
 
 #[test]
 fn every_history_is_that_of_the_oracle_on_postgres() {
-    run(Engine::Postgres, (12, 40), false);
+    run(Engine::Postgres, (7, 40), false);
 }
 
 #[test]
 fn two_nodes_answer_as_the_oracle_on_sqlite() {
-    run(Engine::Sqlite, (8, 30), true);
+    run(Engine::Sqlite, (5, 30), true);
 }
 
 #[test]
 fn two_nodes_answer_as_the_oracle_on_postgres() {
-    run(Engine::Postgres, (8, 30), true);
+    run(Engine::Postgres, (4, 30), true);
 }
