@@ -50,6 +50,13 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// How many requests a second those of the second kind made.
+    pub fn of_own(rounds: &[(Round, Round)]) -> f64 {
+        let requests: usize = rounds.iter().map(|(_, own)| own.latencies_us.len()).sum();
+        let elapsed_s: f64 = rounds.iter().map(|(_, own)| own.elapsed_s).sum();
+        requests as f64 / elapsed_s
+    }
+
     /// What these rounds come to.
     pub fn of(rounds: Vec<Round>) -> Self {
         let cpu_us = median(rounds.iter().map(|round| round.cpu_us));
@@ -121,12 +128,23 @@ impl Load {
 
     /// Loads `server`, the one that the connections lead to, for one round.
     pub async fn round(&mut self, server: &Server, plan: &Plan) -> Result<Round> {
+        self.drive(server, plan, None).await
+    }
+
+    /// The same with so many requests a second, all connections together. A request that is late because the one before it
+    /// was counts from when it was due.
+    pub async fn paced(&mut self, server: &Server, plan: &Plan, per_second: f64) -> Result<Round> {
+        let every = Duration::from_secs_f64(self.clients.len() as f64 / per_second.max(1.0));
+        self.drive(server, plan, Some(every)).await
+    }
+
+    async fn drive(&mut self, server: &Server, plan: &Plan, every: Option<Duration>) -> Result<Round> {
         let measuring = Arc::new(AtomicBool::new(false));
         let stop = Arc::new(AtomicBool::new(false));
         let tasks: Vec<_> = self
             .clients
             .drain(..)
-            .map(|client| tokio::spawn(client.drive(Arc::clone(&measuring), Arc::clone(&stop))))
+            .map(|client| tokio::spawn(client.drive(every, Arc::clone(&measuring), Arc::clone(&stop))))
             .collect();
         tokio::time::sleep(plan.warm_up).await;
         let (cpu_before, started) = (server.cpu_seconds()?, Instant::now());
@@ -150,11 +168,27 @@ impl Load {
 }
 
 impl Client {
-    /// Sends one request after the other until told to stop; notes the latencies of what is answered while measuring.
-    async fn drive(mut self, measuring: Arc<AtomicBool>, stop: Arc<AtomicBool>) -> Result<Self> {
+    /// Sends one request after the other, or one each time that `every` has passed, until told to stop; notes the
+    /// latencies of what is answered while measuring.
+    async fn drive(
+        mut self,
+        every: Option<Duration>,
+        measuring: Arc<AtomicBool>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        let mut due = Instant::now();
         while !stop.load(Ordering::Acquire) {
+            let mut late = None;
+            if let Some(every) = every {
+                due += every;
+                if due > Instant::now() {
+                    tokio::time::sleep_until(due.into()).await;
+                } else {
+                    late = Some(due);
+                }
+            }
             let request = self.script.request()?;
-            let started = Instant::now();
+            let started = late.unwrap_or_else(Instant::now);
             let (status, body) = send(&mut self.connection, request).await?;
             let elapsed = started.elapsed();
             self.script.answer(status, &body)?;

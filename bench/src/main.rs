@@ -10,6 +10,7 @@ mod passwords;
 mod report;
 mod scenario;
 mod server;
+mod sharing;
 mod size;
 
 use anyhow::Result;
@@ -37,6 +38,12 @@ struct Arguments {
     /// The server's binary; built with `cargo build --release` when it is not there.
     #[arg(long, default_value = "target/release/keyreeve")]
     server: PathBuf,
+    /// How large the data set of the sharing part is: 1 is a million resources and ten million grants.
+    #[arg(long, default_value_t = 1.0)]
+    sharing_scale: f64,
+    /// An empty PostgreSQL database (`postgres://…`) for the sharing part, which else is measured on SQLite.
+    #[arg(long)]
+    database: Option<String>,
     /// Prints one JSON object instead of the table.
     #[arg(long)]
     json: bool,
@@ -59,6 +66,7 @@ async fn main() -> Result<()> {
         measured,
     };
     let parts = if arguments.only.is_empty() { Part::value_variants() } else { &arguments.only };
-    let report = scenario::run(&arguments.server, &plan, parts).await?;
+    let set = scenario::SharingSet { scale: arguments.sharing_scale, database: arguments.database };
+    let report = scenario::run(&arguments.server, &plan, parts, &set).await?;
     if arguments.json { report.print_json() } else { report.print_table() }
 }

@@ -23,15 +23,18 @@ struct Operation {
 
 impl Report {
     /// Adds an operation from its rounds, each with that of the bare handler before it. `target` is the multiple of
-    /// the bare handler's CPU that it should not exceed; the multiple is the median of the rounds' own.
-    pub fn operation(&mut self, name: &'static str, rounds: Vec<(Round, Round)>, target: f64) {
+    /// the bare handler's CPU that it should not exceed; the multiple is the median of the rounds' own. Answers its CPU for
+    /// each request, in microseconds.
+    pub fn operation(&mut self, name: &'static str, rounds: Vec<(Round, Round)>, target: f64) -> f64 {
         let multiple = median(rounds.iter().map(|(bare, own)| own.cpu_us / bare.cpu_us));
         let (bare, own): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
         self.bare.extend(bare);
         let measured = Measured::of(own);
         let line = format!("{name}: {:.1} µs of CPU a request, {multiple:.2} × bare", measured.cpu_us);
         let _ = writeln!(std::io::stderr(), "  {line}");
+        let cpu_us = measured.cpu_us;
         self.operations.push(Operation { name, measured, multiple, target: Some(target) });
+        cpu_us
     }
 
     /// Puts the bare handler's own figures, of all rounds together, at the head.

@@ -4,7 +4,7 @@ use crate::load::{self, Load, Plan, Same, Script};
 use crate::passwords;
 use crate::report::Report;
 use crate::server::{Server, free_address, keyreeve};
-use crate::size;
+use crate::{sharing, size};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -45,10 +45,20 @@ pub enum Part {
     Passwords,
     /// A directory of one million users beside one of a thousand, and the import that makes it. Takes minutes.
     Size,
+    /// A million resources, ten million grants, and every question about them. Takes minutes.
+    Sharing,
+}
+
+/// What the sharing part is measured on.
+pub struct SharingSet {
+    /// The share of a million resources that there are.
+    pub scale: f64,
+    /// A PostgreSQL database; SQLite, where there is none.
+    pub database: Option<String>,
 }
 
 /// Measures these parts.
-pub async fn run(binary: &Path, plan: &Plan, parts: &[Part]) -> Result<Report> {
+pub async fn run(binary: &Path, plan: &Plan, parts: &[Part], set: &SharingSet) -> Result<Report> {
     if !binary.exists() {
         let built = tokio::process::Command::new("cargo")
             .args(["build", "--release", "-p", "keyreeve"])
@@ -56,11 +66,19 @@ pub async fn run(binary: &Path, plan: &Plan, parts: &[Part]) -> Result<Report> {
             .await?;
         anyhow::ensure!(built.success(), "cargo build --release failed");
     }
+    let mut report = Report::default();
+    if parts.contains(&Part::Sharing) {
+        let database = set.database.as_deref();
+        let setting = sharing::Setting { binary, plan, scale: set.scale, database };
+        sharing::measure(&setting, &mut report).await?;
+        if parts.len() == 1 {
+            return Ok(report.finish());
+        }
+    }
     // The server makes the directory itself, for nobody else to read.
     let scratch = tempfile::tempdir()?;
     let data = scratch.path().join("data");
     let bench = Bench::provision(binary, &data, plan).await?;
-    let mut report = Report::default();
     if parts.contains(&Part::Start) {
         bench.start_up(&mut report).await?;
     }
@@ -97,7 +115,7 @@ pub struct Bench<'a> {
 impl<'a> Bench<'a> {
     async fn provision(binary: &'a Path, data: &'a Path, plan: &'a Plan) -> Result<Bench<'a>> {
         let address = free_address()?;
-        let cli = Cli { binary, data, address };
+        let cli = Cli { binary, data, address, database: None };
         let first = cli.run(&["init", "--json"], None).await?;
         let first = first.get("client").context("no client")?;
         let admin = basic(&text(first, "client_id")?, &text(first, "client_secret")?);
@@ -199,7 +217,7 @@ impl<'a> Bench<'a> {
             }
             Part::ClientCredentials => self.same(|_| self.token("grant_type=client_credentials")),
             Part::Refresh => self.refreshers().await,
-            Part::Start | Part::Idle | Part::Passwords | Part::Size => Ok(Vec::new()),
+            Part::Start | Part::Idle | Part::Passwords | Part::Size | Part::Sharing => Ok(Vec::new()),
         }
     }
 
@@ -301,12 +319,23 @@ pub struct Cli<'a> {
     pub data: &'a Path,
     /// Where a server would listen.
     pub address: SocketAddr,
+    /// A PostgreSQL database; SQLite, where there is none.
+    pub database: Option<&'a str>,
 }
 
 impl Cli<'_> {
+    /// The program, on this data.
+    pub fn command(&self) -> tokio::process::Command {
+        let mut command = keyreeve(self.binary, self.data, self.address);
+        if let Some(database) = self.database {
+            command.env("KEYREEVE_DATABASE_URL", database);
+        }
+        command
+    }
+
     /// Runs a command and answers what it prints, and the most memory that it was seen to have, in MiB.
     pub async fn run_and_weigh(&self, arguments: &[&str]) -> Result<(Value, f64)> {
-        let mut command = keyreeve(self.binary, self.data, self.address);
+        let mut command = self.command();
         let child = command.args(arguments).stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
         let status = format!("/proc/{}/status", child.id().context("the command has ended")?);
         let (weigh, peak) = (tokio::spawn(peak_mib(status)), child.wait_with_output());
@@ -318,7 +347,7 @@ impl Cli<'_> {
 
     /// Runs a command and answers what it prints.
     pub async fn run(&self, arguments: &[&str], stdin: Option<&str>) -> Result<Value> {
-        let mut command = keyreeve(self.binary, self.data, self.address);
+        let mut command = self.command();
         command.args(arguments).stdout(Stdio::piped()).stdin(Stdio::piped());
         let mut child = command.spawn()?;
         let mut pipe = child.stdin.take().context("no stdin")?;

@@ -31,7 +31,12 @@ impl Server {
 
     /// Starts `keyreeve serve` on `data`, listening on `address`, and waits until it accepts connections.
     pub async fn keyreeve(binary: &Path, data: &Path, address: SocketAddr) -> Result<Self> {
-        let child = keyreeve(binary, data, address).arg("serve").kill_on_drop(true).spawn()?;
+        Self::start(keyreeve(binary, data, address).arg("serve"), address).await
+    }
+
+    /// Starts this command, and waits until it accepts connections.
+    pub async fn start(command: &mut Command, address: SocketAddr) -> Result<Self> {
+        let child = command.kill_on_drop(true).spawn()?;
         for _ in 0..4_000 {
             if tokio::net::TcpStream::connect(address).await.is_ok() {
                 return Ok(Self { child, address });

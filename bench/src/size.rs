@@ -54,7 +54,7 @@ async fn directory(binary: &Path, plan: &Plan, users: u64, report: &mut Report) 
     let (data, file) = (scratch.path().join("data"), scratch.path().join("users.ndjson"));
     write_users(&file, users)?;
     let address = free_address()?;
-    let cli = Cli { binary, data: &data, address };
+    let cli = Cli { binary, data: &data, address, database: None };
     let made = cli.run(&["init", "--json"], None).await?;
     let client = made.get("client").context("no client")?;
     let basic = basic(&text(client, "client_id")?, &text(client, "client_secret")?);
