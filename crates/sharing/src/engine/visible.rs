@@ -266,9 +266,17 @@ impl<'a> Visible<'a> {
         let mut known = (block.saturating_add(1) << schema::BLOCK_BITS).saturating_sub(1);
         let mut keys = BTreeSet::new();
         for part in found {
-            if i64::try_from(part.len()).is_ok_and(|length| length >= CANDIDATES) {
-                // The last resource may have more rows than were read.
-                known = known.min(part.last().map_or(after, |row| row.key.saturating_sub(1)));
+            if let [first, .., last] = part.as_slice()
+                && i64::try_from(part.len()).is_ok_and(|length| length >= CANDIDATES)
+            {
+                if first.key == last.key {
+                    // More rows of one resource than are read at once: whether it counts, the walk says.
+                    keys.insert(last.key);
+                    known = known.min(last.key);
+                } else {
+                    // The last resource may have more rows than were read.
+                    known = known.min(last.key.saturating_sub(1));
+                }
             }
             for row in part {
                 let name = row.permission.and_then(|permission| self.model.name_of(permission));

@@ -49,21 +49,21 @@ fn run(engine: Engine, (cases, length): (u32, usize), two_nodes: bool) {
 }
 
 #[test]
-fn every_history_is_that_of_the_oracle_on_sqlite() {
+fn ac_74_every_history_is_that_of_the_oracle_on_sqlite() {
     run(Engine::Sqlite, (16, 40), false);
 }
 
 #[test]
-fn every_history_is_that_of_the_oracle_on_postgres() {
+fn ac_74_every_history_is_that_of_the_oracle_on_postgres() {
     run(Engine::Postgres, (7, 40), false);
 }
 
 #[test]
-fn two_nodes_answer_as_the_oracle_on_sqlite() {
+fn ac_74_two_nodes_answer_as_the_oracle_on_sqlite() {
     run(Engine::Sqlite, (5, 30), true);
 }
 
 #[test]
-fn two_nodes_answer_as_the_oracle_on_postgres() {
+fn ac_74_two_nodes_answer_as_the_oracle_on_postgres() {
     run(Engine::Postgres, (4, 30), true);
 }

@@ -193,7 +193,7 @@ async fn reader(
 }
 
 on_both_engines! {
-    async fn what_is_given_and_taken_is_a_register(engine: Engine) {
+    async fn ac_74_what_is_given_and_taken_is_a_register(engine: Engine) {
         let house = Arc::new(house(engine).await);
         house.model().await;
         let (_, second) = house.second().await;
@@ -234,7 +234,7 @@ on_both_engines! {
     }
 
     /// A thing that is in one of two places is never in both, nor in neither.
-    async fn many_answers_are_of_one_moment(engine: Engine) {
+    async fn ac_74_many_answers_are_of_one_moment(engine: Engine) {
         let house = Arc::new(house(engine).await);
         house.model().await;
         let (ada, bob, eve) = (house.user("ada").await, house.user("bob").await, house.user("eve").await);
