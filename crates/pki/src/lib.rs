@@ -9,6 +9,8 @@
 //! |---|---|
 //! | [`key`] | key pairs and public keys, in PKCS#8, PKCS#1, SEC 1 and `SubjectPublicKeyInfo`; PEM |
 //! | [`ssh`] | OpenSSH's private and public keys, certificates of users and hosts, revocation lists (KRL) |
+//! | [`x509`] | certificates, authorities with their chains, requests (PKCS#10), revocation lists (CRL) |
+//! | [`password`] | passwords by policy, each equally likely |
 //!
 //! One private key serves both worlds: [`KeyPair`] is what a file held, [`ssh::SshKeyPair`] is one with a comment.
 //!
@@ -42,6 +44,8 @@
 //! `tests/main/hostile.rs`, and is judged by a program of others in `tests/main`: OpenSSH's and OpenSSL's are.
 
 pub mod key;
+pub mod password;
 pub mod ssh;
+pub mod x509;
 
 pub use key::{KeyError, KeyPair, KeyType, NewKey, PublicKey};

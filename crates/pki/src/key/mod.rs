@@ -15,7 +15,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair,
 };
 use keyreeve_crypto::{Secret, SecretBytes};
 use std::fmt;
@@ -346,8 +346,13 @@ impl KeyPair {
         })
     }
 
-    /// A signature: Ed25519, ECDSA in DER with the curve's own digest (SHA-256, SHA-384), RSA by PKCS#1 1.5 with
-    /// SHA-512.
+    /// A signature as X.509 wants it: Ed25519, ECDSA in DER with the curve's own digest (SHA-256, SHA-384), RSA by
+    /// PKCS#1 1.5 with SHA-256.
+    pub(crate) fn sign_x509(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.sign(message, &RSA_PKCS1_SHA256)
+    }
+
+    /// The same, with SHA-512 for RSA.
     pub(crate) fn sign_sha512(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.sign(message, &RSA_PKCS1_SHA512)
     }

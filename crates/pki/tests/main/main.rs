@@ -12,3 +12,4 @@ mod foreign;
 mod hostile;
 mod ssh;
 mod sshd;
+mod x509;
