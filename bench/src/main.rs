@@ -7,6 +7,7 @@
 mod hashing;
 mod load;
 mod passwords;
+mod pki;
 mod report;
 mod scenario;
 mod server;

@@ -1,10 +1,9 @@
 //! The operations that are measured, and the server they are measured on.
 
 use crate::load::{self, Load, Plan, Same, Script};
-use crate::passwords;
 use crate::report::Report;
 use crate::server::{Server, free_address, keyreeve};
-use crate::{sharing, size};
+use crate::{passwords, pki, sharing, size};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -43,6 +42,8 @@ pub enum Part {
     Refresh,
     /// Sign-ins by password, and what a flood of them does to a refresh.
     Passwords,
+    /// Keys and certificates, made in this process.
+    Pki,
     /// A directory of one million users beside one of a thousand, and the import that makes it. Takes minutes.
     Size,
     /// A million resources, ten million grants, and every question about them. Takes minutes.
@@ -59,6 +60,14 @@ pub struct SharingSet {
 
 /// Measures these parts.
 pub async fn run(binary: &Path, plan: &Plan, parts: &[Part], set: &SharingSet) -> Result<Report> {
+    let mut report = Report::default();
+    if parts.contains(&Part::Pki) {
+        pki::measure(plan.measured * plan.rounds, &mut report)?;
+    }
+    // Nothing else to do: no server is needed.
+    if parts == [Part::Pki] {
+        return Ok(report.finish());
+    }
     if !binary.exists() {
         let built = tokio::process::Command::new("cargo")
             .args(["build", "--release", "-p", "keyreeve"])
@@ -66,7 +75,6 @@ pub async fn run(binary: &Path, plan: &Plan, parts: &[Part], set: &SharingSet) -
             .await?;
         anyhow::ensure!(built.success(), "cargo build --release failed");
     }
-    let mut report = Report::default();
     if parts.contains(&Part::Sharing) {
         let database = set.database.as_deref();
         let setting = sharing::Setting { binary, plan, scale: set.scale, database };
@@ -217,7 +225,9 @@ impl<'a> Bench<'a> {
             }
             Part::ClientCredentials => self.same(|_| self.token("grant_type=client_credentials")),
             Part::Refresh => self.refreshers().await,
-            Part::Start | Part::Idle | Part::Passwords | Part::Size | Part::Sharing => Ok(Vec::new()),
+            Part::Start | Part::Idle | Part::Passwords | Part::Pki | Part::Size | Part::Sharing => {
+                Ok(Vec::new())
+            }
         }
     }
 
