@@ -91,6 +91,44 @@ on_both_engines! {
         }
     }
 
+    async fn what_was_read_before_a_change_is_not_kept(engine: Engine) {
+        let test = store(engine, TABLES).await;
+        let tenant: TenantId = test.world.new_id();
+        let cache = Cache::<String, i64>::weighted(&test.store, "user", (100, 1_000), |weight| weight.unsigned_abs());
+        let (ada, bob) = ("ada".to_owned(), "bob".to_owned());
+        let before = cache.watch();
+        announce(&test.store, Some(tenant), "bob").await.unwrap();
+        cache.put(before, tenant, ada.clone(), 1);
+        assert_eq!(cache.peek(tenant, &ada), None, "something changed since");
+        cache.put(cache.watch(), tenant, ada.clone(), 1);
+        cache.put(cache.watch(), tenant, bob.clone(), 2);
+        assert_eq!((cache.peek(tenant, &ada), cache.peek(tenant, &bob)), (Some(1), Some(2)));
+        announce(&test.store, Some(tenant), "bob").await.unwrap();
+        assert_eq!(cache.peek(tenant, &bob), None);
+        // What weighs more than the cache holds is not kept at all.
+        cache.put(cache.watch(), tenant, bob.clone(), 100_000);
+        assert_eq!(cache.peek(tenant, &bob), None);
+    }
+
+    async fn a_mark_is_heard_of_once_everything_before_it_is(engine: Engine) {
+        let test = store(engine, TABLES).await;
+        let other = if engine == Engine::Postgres { test.open_again(TABLES).await.unwrap() } else { test.store.clone() };
+        let heard = listen(&other);
+        let tenant = Some(test.world.new_id());
+        let mut last = i64::MIN;
+        for round in 1..15 {
+            announce(&test.store, tenant, "ada").await.unwrap();
+            let mark = test.store.mark().await.unwrap();
+            assert!(mark > last, "{mark} {last}");
+            last = mark;
+            until("the mark", || other.heard(mark)).await;
+            assert_eq!(count_of(&heard, &one(tenant, "ada")), round);
+        }
+        if engine == Engine::Postgres {
+            assert!(!other.heard(last + 60_000_000), "a moment that has not come");
+        }
+    }
+
     async fn a_cache_forgets_what_changed(engine: Engine) {
         let test = store(engine, TABLES).await;
         let cache = Cache::<String, i64>::new(&test.store, "user", 100);
