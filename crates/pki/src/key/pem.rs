@@ -74,8 +74,10 @@ pub fn parse(text: &str) -> Result<Vec<Block>, PemError> {
         if !closed {
             return Err(PemError::Unclosed { line: number });
         }
-        let bytes = STANDARD.decode(body.as_bytes()).map_err(|_| PemError::NotBase64 { line: number })?;
-        blocks.push(Block { label: label.to_owned(), bytes: bytes.into(), encrypted });
+        // Room enough from the start, and wiped also when it is not Base64 to its end.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(body.len()));
+        STANDARD.decode_vec(body.as_bytes(), &mut bytes).map_err(|_| PemError::NotBase64 { line: number })?;
+        blocks.push(Block { label: label.to_owned(), bytes: std::mem::take(&mut *bytes).into(), encrypted });
     }
     Ok(blocks)
 }
