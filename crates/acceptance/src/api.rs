@@ -55,7 +55,8 @@ impl Mount {
 impl Api {
     /// A request of any method on a path below `/api/v1`, or on one that the server told.
     pub fn call(&self, method: &str, path: &str) -> Call {
-        let path = if path.contains("/api/v1") { path.to_owned() } else { format!("/api/v1{path}") };
+        let whole = path.contains("/api/v1") || path.starts_with("/access/v1/");
+        let path = if whole { path.to_owned() } else { format!("/api/v1{path}") };
         self.mount.call(method, &path).bearer(&self.token)
     }
 

@@ -66,7 +66,7 @@ fn refuse(error: &serde_path_to_error::Error<serde_json::Error>) -> Refused {
 }
 
 /// What the parser says, without the place, which is told once, and without the value, which may be a secret.
-fn told(text: &str) -> String {
+pub(crate) fn told(text: &str) -> String {
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
     match (text.starts_with("invalid "), expected) {
@@ -76,7 +76,8 @@ fn told(text: &str) -> String {
     }
 }
 
-fn pointer(path: &Path) -> String {
+/// A path as a JSON pointer (RFC 6901).
+pub(crate) fn pointer(path: &Path) -> String {
     let mut pointer = String::new();
     for segment in path.iter() {
         match segment {

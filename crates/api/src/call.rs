@@ -3,7 +3,7 @@
 use crate::body;
 use crate::operation::{Operation, QueryKind};
 use crate::paging::{Paging, number, strict_uuid};
-use crate::refused::Refused;
+use crate::refused::{INVALID_BODY, Refused};
 use crate::reply::Reply;
 use crate::state::ApiState;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
@@ -13,6 +13,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use keyreeve_base::id::Id;
 use keyreeve_base::{Origin, TenantId};
+use keyreeve_http::body::BodyError;
+use keyreeve_http::front::REQUEST_ID;
 use keyreeve_http::limits::MAX_JSON_BYTES;
 use keyreeve_http::origin::ClientOrigin;
 use keyreeve_http::params::Params;
@@ -21,6 +23,7 @@ use keyreeve_http::presented::{Challenge, Scheme, presented};
 use keyreeve_http::rate::Allowance;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Cause, DEFAULT_SLUG, Identity, RequestKey, Tenant};
+use keyreeve_sharing::Sharing;
 use keyreeve_tokens::Caller;
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,16 +93,24 @@ where
         }
     };
     let asked = parts.headers.clone();
+    let own_id = asked
+        .get(REQUEST_ID)
+        .filter(|id| operation.authzen && id.len() <= MAX_KEY_BYTES && id.to_str().is_ok())
+        .cloned();
     let (tokens, method) = (state.tokens().clone(), operation.method.clone());
     let scheme = Scheme::of(caller.is_bound());
     let replied = match prepare(state, operation, caller, (parts, body)).await {
         Ok(call) => handler(call).await,
         Err(refused) => Err(refused),
     };
-    let response = match replied {
+    let mut response = match replied {
         Ok(reply) => reply.answer(&method, &asked, || tokens.issuer(&tenant)),
         Err(refused) => refused.by(scheme).answer(request_id),
     };
+    if let Some(id) = own_id {
+        // Section 10.1.3 of the Authorization API. The log has the server's own.
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     limited(response, allowance)
 }
 
@@ -182,7 +193,14 @@ async fn prepare(
             } else {
                 &["application/json"]
             };
-            keyreeve_http::body::read(&parts.headers, body, kinds, MAX_JSON_BYTES).await?
+            let read = keyreeve_http::body::read(&parts.headers, body, kinds, MAX_JSON_BYTES).await;
+            read.map_err(|error| match error {
+                // The Authorization API has one status for whatever cannot be read.
+                BodyError::ContentType if operation.authzen => {
+                    Refused::of(INVALID_BODY).detail(error.to_string())
+                }
+                error => error.into(),
+            })?
         }
     };
     let target = parts.uri.path().to_owned();
@@ -228,6 +246,10 @@ impl Call {
 
     pub(crate) fn identity(&self) -> &Identity {
         self.state.identity()
+    }
+
+    pub(crate) fn sharing(&self) -> &Sharing {
+        self.state.sharing()
     }
 
     pub(crate) fn tenant(&self) -> &Arc<Tenant> {
@@ -298,7 +320,13 @@ impl Call {
     }
 
     pub(crate) fn paging(&self) -> Result<Paging, Refused> {
-        Paging::read(&self.query, self.operation.path)
+        Paging::read(&self.query, self.own_path())
+    }
+
+    /// The request's own path, below the root of the tenant.
+    fn own_path(&self) -> &str {
+        let begin = self.target.find(crate::ROOT).unwrap_or_default();
+        self.target.get(begin..).unwrap_or_default()
     }
 
     /// The version that `If-Match` names; none where it is absent or `*`.

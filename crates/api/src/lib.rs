@@ -8,6 +8,7 @@
 //! | `refused`, `reply` | every answer: problem documents (RFC 9457), and what was asked for |
 //! | `body`, `paging`, `search`, `when` | strict JSON and merge patches, pages, filters, moments |
 //! | `openapi`, `reference` | the OpenAPI 3.1 document, and the page that shows it to people |
+//! | `authzen` | the OpenID Authorization API 1.0, below `/access/v1` |
 //! | `resources` | a file for each resource: its table, its documents, its handlers |
 //!
 //! What it is not: it holds no rule. A handler reads documents, makes one call of a room, and renders what came of it.
@@ -45,6 +46,7 @@
 //! 6. `docs/openapi.json` is written anew with `KEYREEVE_WRITE=1 cargo nextest run -p keyreeve-api`; the acceptance tests have
 //!    a policy table with a line for each operation, written the same way.
 
+mod authzen;
 mod body;
 mod call;
 mod openapi;
@@ -70,6 +72,9 @@ use keyreeve_http::route::{Guard, Routes, TenantName};
 use keyreeve_http::security_headers::Csp;
 use std::sync::Arc;
 
+/// What the paths of the native API begin with, below the root of a tenant.
+const ROOT: &str = "/api/v1/";
+
 /// Where the OpenAPI document is.
 pub const OPENAPI_PATH: &str = "/api/v1/openapi.json";
 
@@ -83,13 +88,13 @@ pub const MAX_IMPORT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 /// Whether a path takes a body that is read as it comes.
 #[must_use]
 pub fn streams(path: &str) -> bool {
-    path.ends_with("/api/v1/imports")
+    path.ends_with("/api/v1/imports") || path.ends_with("/api/v1/sharing/load")
 }
 
 /// The route table of this door.
 #[must_use]
 pub fn routes(state: ApiState) -> Routes {
-    let table = resources::table();
+    let table = resources::table().merge(authzen::table());
     let document = Bytes::from(openapi());
     let description = openapi::document(&table.operations);
     let reference = Arc::<str>::from(reference::render(&description));
@@ -106,7 +111,9 @@ pub fn routes(state: ApiState) -> Routes {
         .get(OPENAPI_PATH, Guard::Public, "openapi", read)
         .get(REFERENCE_PATH, Guard::Public, "api_reference", page(reference))
         .get(refused::PROBLEMS_PATH, Guard::Public, "api_problems", page(problems))
-        .tenanted();
+        .get(authzen::WELL_KNOWN, Guard::Public, "authzen_configuration", authzen::configuration)
+        .tenanted()
+        .get(authzen::WELL_KNOWN_OF_TENANT, Guard::Public, "authzen_configuration", authzen::configuration);
     let style = async || {
         let css = HeaderValue::from_static("text/css; charset=utf-8");
         ([(header::CONTENT_TYPE, css)], reference::STYLE)
@@ -144,10 +151,15 @@ async fn public(state: &ApiState, name: &TenantName, answer: impl IntoResponse) 
     }
 }
 
+/// Every operation.
+fn operations() -> Vec<Arc<operation::Operation>> {
+    resources::table().merge(authzen::table()).operations
+}
+
 /// The OpenAPI document, as text.
 #[must_use]
 pub fn openapi() -> String {
-    let document = openapi::document(&resources::table().operations);
+    let document = openapi::document(&operations());
     // Values that were made of texts and numbers always print.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
@@ -175,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_document_has_every_operation_whole() {
-        let table = resources::table();
+        let table = resources::table().merge(authzen::table());
         let document = openapi::document(&table.operations);
         let mut described = 0;
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -227,7 +239,7 @@ mod tests {
                 _ => {}
             }
         }
-        let document = openapi::document(&resources::table().operations);
+        let document = openapi::document(&operations());
         walk(&document, &document);
     }
 }

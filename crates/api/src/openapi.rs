@@ -152,6 +152,9 @@ fn success(operation: &Operation) -> Value {
     if operation.creates {
         headers.extend(["Location", "Idempotency-Replayed"]);
     }
+    if operation.revises {
+        headers.push("Keyreeve-Revision");
+    }
     if matches!(operation.content, Content::Page(_)) {
         headers.push("Link");
     }
@@ -243,6 +246,10 @@ pub(crate) fn path_names(path: &str) -> impl Iterator<Item = &str> {
 fn path_parameter(name: &str) -> Value {
     let schema = match name {
         "kind" => json!({"type": "string", "enum": ["user", "service_account", "group"]}),
+        "type" | "permission" | "resource" => {
+            json!({"type": "string", "minLength": 1, "maxLength": 255})
+        }
+        "grant" => json!({"type": "string", "minLength": 1, "maxLength": 64}),
         "name" => json!({"type": "string", "minLength": 1}),
         _ => json!({"type": "string", "format": "uuid"}),
     };
@@ -265,6 +272,7 @@ fn headers() -> Value {
         "Location": text("Where what was made is."),
         "Link": text("The next page, where there is one (RFC 8288)."),
         "Idempotency-Replayed": text("`true` when a request before this one has made it; a secret is not shown again."),
+        "Keyreeve-Revision": text("What to name as `at_least` for an answer that takes this change into account."),
         "RateLimit-Policy": text("How many requests the caller may make in how many seconds."),
         "RateLimit": text("How many of them are left, and in how many seconds all are there again."),
         "Retry-After": text("In how many seconds to send the request again."),

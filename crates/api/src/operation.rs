@@ -91,6 +91,10 @@ pub(crate) struct Operation {
     pub(crate) versioned: bool,
     /// It can find a value taken.
     pub(crate) conflicts: bool,
+    /// It says behind which revision its change is.
+    pub(crate) revises: bool,
+    /// It is one of AuthZEN, which has its own word on headers and on documents of another type.
+    pub(crate) authzen: bool,
 }
 
 impl Operation {
@@ -114,6 +118,8 @@ impl Operation {
             creates: false,
             versioned: false,
             conflicts: false,
+            revises: false,
+            authzen: false,
         }
     }
 
@@ -207,6 +213,18 @@ impl Operation {
 
     pub(crate) const fn conflicts(mut self) -> Self {
         self.conflicts = true;
+        self
+    }
+
+    /// Is one of AuthZEN: it answers with the caller's own `X-Request-ID`, and a document of another type by 400.
+    pub(crate) const fn of_authzen(mut self) -> Self {
+        self.authzen = true;
+        self
+    }
+
+    /// Says behind which revision its change is.
+    pub(crate) const fn revises(mut self) -> Self {
+        self.revises = true;
         self
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct Paging {
     pub(crate) after: Option<String>,
     /// The query, without `after`.
     rest: String,
-    path: &'static str,
+    path: String,
 }
 
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ struct Page<'a, T> {
 }
 
 impl Paging {
-    pub(crate) fn read(query: &Params, path: &'static str) -> Result<Self, Refused> {
+    pub(crate) fn read(query: &Params, path: &str) -> Result<Self, Refused> {
         let limit = match query.get("limit") {
             None => DEFAULT_LIMIT,
             Some(text) => {
@@ -58,7 +58,7 @@ impl Paging {
             rest.append_pair(name, value);
         }
         let after = query.get("after").map(str::to_owned);
-        Ok(Self { limit, after, rest: rest.finish(), path })
+        Ok(Self { limit, after, rest: rest.finish(), path: path.to_owned() })
     }
 
     /// The place after which the page begins, where places are identifiers.

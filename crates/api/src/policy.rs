@@ -43,6 +43,16 @@ pub(crate) enum Asks {
     ManageServiceAccount,
     /// To manage the service accounts of the owner that is named.
     CreateServiceAccount,
+    /// To have some permission on the resource.
+    SeeResource,
+    /// To make a resource below another, or anywhere.
+    CreateResource,
+    /// To own the resource, or something above it.
+    OwnResource,
+    /// To be allowed to share the resource.
+    ShareResource,
+    /// To ask about oneself, about a resource that one may share, or about everything.
+    AskAbout,
 }
 
 impl Asks {
@@ -73,6 +83,24 @@ impl Asks {
             Self::ManageServiceAccount | Self::CreateServiceAccount => {
                 "Administrators of the tenant and of the owning group may; a service account may not."
             }
+            Self::SeeResource => {
+                "Administrators of the tenant may, its own clients, and whoever has some permission on the resource."
+            }
+            Self::CreateResource => {
+                "Administrators of the tenant and its own clients may. Everybody else below a resource that they may share: \
+                 the new one is then their own, and its identifier is generated."
+            }
+            Self::OwnResource => {
+                "Administrators of the tenant may, its own clients, and the owner of the resource or of one above it."
+            }
+            Self::ShareResource => {
+                "Administrators of the tenant may, its own clients, the owner of the resource or of one above it, and whoever \
+                 has a permission on it that lets its holder share."
+            }
+            Self::AskAbout => {
+                "Administrators of the tenant and its own clients may ask about everybody; everybody about themselves, and \
+                 about others on resources that they may share."
+            }
         }
     }
 
@@ -92,7 +120,12 @@ impl Asks {
             | Self::CreateGroup
             | Self::SeeServiceAccount
             | Self::ManageServiceAccount
-            | Self::CreateServiceAccount => true,
+            | Self::CreateServiceAccount
+            | Self::SeeResource
+            | Self::CreateResource
+            | Self::OwnResource
+            | Self::ShareResource
+            | Self::AskAbout => true,
         };
         if allowed { Ok(()) } else { Err(Refused::not_allowed(self.told())) }
     }

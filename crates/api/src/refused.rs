@@ -55,6 +55,8 @@ kinds! {
         "Send the request again."
     TAKEN "taken" CONFLICT "Somebody else has this already"
         "`errors` points at the member whose value must be unique. Choose another."
+    IN_USE "in-use" CONFLICT "Something depends on it"
+        "`detail` says what. Remove that first, or ask for it to go as well where the operation offers this."
     CHANGED "changed" PRECONDITION_FAILED "It was changed in the meantime"
         "The version in `If-Match` is not the present one. Read it again and decide anew."
     LONG_BODY "long-body" PAYLOAD_TOO_LARGE "The document is too long"
@@ -280,6 +282,28 @@ impl From<keyreeve_events::Error> for Refused {
             error @ Error::TooMany { .. } => Self::of(UNACCEPTABLE).detail(error.to_string()),
             Error::Identity(error) => error.into(),
             error @ (Error::Corrupt(_) | Error::Store(_)) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<keyreeve_sharing::Error> for Refused {
+    fn from(error: keyreeve_sharing::Error) -> Self {
+        use keyreeve_sharing::Error;
+        if let Some(after) = error.retry_after() {
+            return Self::of(BUSY).retry(after);
+        }
+        match error {
+            Error::NotFound(what) => Self::not_found(what),
+            error @ Error::Denied(_) => Self::not_allowed(&error.to_string()),
+            Error::Taken(field) => Self::taken(field),
+            error @ Error::InUse(_) => Self::of(IN_USE).detail(error.to_string()),
+            Error::VersionConflict => Self::of(CHANGED),
+            Error::Invalid { field: "cursor", problem } => Self::parameter("after", problem),
+            Error::Invalid { field: "revision", problem } => Self::unacceptable("at_least", &problem),
+            Error::Invalid { field, problem } => Self::unacceptable(field, &problem),
+            Error::KeyReused => Self::of(KEY_REUSED),
+            Error::Identity(error) => error.into(),
+            Error::Store(error) => error.into(),
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use keyreeve_http::front::ADDED_HEADERS;
 use keyreeve_http::serve::LongAnswer;
+use keyreeve_sharing::Revision;
 use serde::Serialize;
 use std::convert::Infallible;
 use tokio::sync::mpsc::Receiver;
@@ -14,6 +15,9 @@ use tokio::sync::mpsc::Receiver;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Says that nothing was made now: the same request made it before.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The revision behind a write (see [`keyreeve_sharing::Revision`]).
+pub(crate) const REVISION: HeaderName = HeaderName::from_static("keyreeve-revision");
 
 /// An answer in the making.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub(crate) struct Reply {
     location: Option<String>,
     next: Option<String>,
     replayed: bool,
+    revision: Option<Revision>,
     /// A body that is made while it is read, and its media type.
     stream: Option<(Body, HeaderValue)>,
 }
@@ -36,7 +41,16 @@ impl Reply {
     }
 
     const fn bare(status: StatusCode) -> Self {
-        Self { status, body: None, version: None, location: None, next: None, replayed: false, stream: None }
+        Self {
+            status,
+            body: None,
+            version: None,
+            location: None,
+            next: None,
+            replayed: false,
+            revision: None,
+            stream: None,
+        }
     }
 
     /// 200 with a document.
@@ -81,6 +95,12 @@ impl Reply {
         self
     }
 
+    /// With the revision from which on every question takes the change into account.
+    pub(crate) const fn revision(mut self, revision: Revision) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
     /// Says that a request before this one has made it.
     pub(crate) const fn replayed(mut self, replayed: bool) -> Self {
         self.replayed = replayed;
@@ -106,7 +126,10 @@ impl Reply {
         }
         let location = self.location.map(|path| format!("{}{path}", root()));
         let next = self.next.map(|path| format!("<{}{path}>; rel=\"next\"", root()));
-        for (name, value) in [(header::ETAG, etag), (header::LOCATION, location), (header::LINK, next)] {
+        let revision = self.revision.map(|revision| revision.to_string());
+        for (name, value) in
+            [(header::ETAG, etag), (header::LOCATION, location), (header::LINK, next), (REVISION, revision)]
+        {
             if let Some(value) = value.and_then(|text| HeaderValue::try_from(text).ok()) {
                 headers.insert(name, value);
             }

@@ -5,7 +5,7 @@ use crate::operation::{QueryKind, QueryParam};
 use crate::paging::Paging;
 use crate::refused::Refused;
 use crate::reply::Reply;
-use keyreeve_filter::Path;
+use keyreeve_filter::{Filter, Path};
 use keyreeve_identity::search::{Cursor, Direction, Found, Search, Start};
 use serde::Serialize;
 
@@ -36,16 +36,7 @@ pub(crate) fn read<F>(
 ) -> Result<(Paging, Search<F>), Refused> {
     let paging = call.paging()?;
     let query = call.query();
-    let unknown = |path: &Path| format!("there is no member {} to search by", shown(path));
-    let filter = match query.get("filter") {
-        None => None,
-        Some(text) => {
-            let parsed = keyreeve_filter::parse(text)
-                .map_err(|error| Refused::parameter("filter", error.to_string()))?;
-            let resolved = parsed.resolve(&mut |path| field(path).ok_or_else(|| unknown(path)));
-            Some(resolved.map_err(|problem| Refused::parameter("filter", problem))?)
-        }
-    };
+    let filter = query.get("filter").map(|text| filter(text, &field)).transpose()?;
     let sort = match query.get("sort") {
         None => None,
         Some(text) => {
@@ -71,6 +62,15 @@ pub(crate) fn read<F>(
     let count = query.get("count") == Some("true");
     let search = Search { filter, sort, page, limit: paging.limit, count, ..Search::default() };
     Ok((paging, search))
+}
+
+/// A filter by the fields that `field` knows.
+pub(crate) fn filter<F>(text: &str, field: impl Fn(&Path) -> Option<F>) -> Result<Filter<F>, Refused> {
+    let unknown = |path: &Path| format!("there is no member {} to search by", shown(path));
+    let parsed =
+        keyreeve_filter::parse(text).map_err(|error| Refused::parameter("filter", error.to_string()))?;
+    let resolved = parsed.resolve(&mut |path| field(path).ok_or_else(|| unknown(path)));
+    resolved.map_err(|problem| Refused::parameter("filter", problem))
 }
 
 /// The page that was found.

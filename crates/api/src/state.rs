@@ -6,6 +6,7 @@ use keyreeve_events::Events;
 use keyreeve_http::rate::Limiter;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Identity, Tenant};
+use keyreeve_sharing::Sharing;
 use keyreeve_store::Store;
 use keyreeve_tokens::Tokens;
 use keyreeve_transfer::Transfer;
@@ -20,20 +21,31 @@ struct Inner {
     tokens: Tokens,
     transfer: Transfer,
     events: Events,
+    sharing: Sharing,
     limiter: Limiter,
 }
 
 impl ApiState {
     /// The door to these rooms, and who counts those who come to it.
     #[must_use]
-    pub fn new(store: Store, (tokens, events): (Tokens, Events), world: World, limiter: Limiter) -> Self {
+    pub fn new(
+        store: Store,
+        (tokens, events, sharing): (Tokens, Events, Sharing),
+        world: World,
+        limiter: Limiter,
+    ) -> Self {
         let transfer = Transfer::new(store.clone(), world, tokens.identity().clone(), tokens.clone());
-        Self(Arc::new(Inner { store, tokens, transfer, events, limiter }))
+        Self(Arc::new(Inner { store, tokens, transfer, events, sharing, limiter }))
     }
 
     /// Webhooks and streams of the audit log.
     pub(crate) fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// Resources, grants, and who may do what.
+    pub(crate) fn sharing(&self) -> &Sharing {
+        &self.0.sharing
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

@@ -282,7 +282,8 @@ impl Future for Answering {
         answer.headers_mut().reserve(ADDED_HEADERS);
         this.headers.apply(answer.headers_mut());
         if let Ok(id) = HeaderValue::from_str(this.about.id.as_str()) {
-            answer.headers_mut().insert(REQUEST_ID, id);
+            // One is there already where a standard wants the caller's own.
+            answer.headers_mut().entry(REQUEST_ID).or_insert(id);
         }
         Poll::Ready(Ok(answer))
     }

@@ -6,6 +6,7 @@
 
 mod check;
 mod explain;
+mod kind;
 mod resources_of;
 mod search;
 mod subjects;

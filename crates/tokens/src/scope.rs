@@ -46,6 +46,8 @@ api_scopes! {
     AUDIT_READ "keyreeve:audit:read" "Read the audit log."
     WEBHOOKS_READ "keyreeve:webhooks:read" "See webhooks and their deliveries."
     WEBHOOKS_WRITE "keyreeve:webhooks:write" "Make, change and remove webhooks."
+    SHARING_READ "keyreeve:sharing:read" "See resources and who may do what to them, and ask."
+    SHARING_WRITE "keyreeve:sharing:write" "Make, change and remove resources, share and revoke."
     ME_READ "keyreeve:me:read" "See one's own profile and sessions."
     ME_WRITE "keyreeve:me:write" "Change one's own profile and password, end one's own sessions."
 }

@@ -12,6 +12,7 @@ mod redirects;
 mod requests;
 mod scim;
 mod sessions;
+mod sharing;
 mod tokens;
 mod web;
 

@@ -69,7 +69,7 @@ impl Keys {
     /// The request with what the guard asks for.
     fn unlock(&self, spec: &RouteSpec, request: Request) -> Request {
         match spec.guard {
-            Guard::Bearer if spec.path.contains("/api/v1/") => {
+            Guard::Bearer if is_of_api(spec) => {
                 request.header("authorization", format!("Bearer {}", self.administrator))
             }
             Guard::Public | Guard::Operator => request,
@@ -85,6 +85,11 @@ fn cookies(browser: &Browser) -> String {
     let pairs: Vec<_> =
         browser.cookies().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("; ")
+}
+
+/// Whether its refusals are those of the native API: AuthZEN's are, too.
+fn is_of_api(spec: &RouteSpec) -> bool {
+    spec.path.contains("/api/v1/") || spec.path.contains("/access/v1/")
 }
 
 /// The path of a route with its parameters filled in.
@@ -126,7 +131,7 @@ fn check(spec: &RouteSpec, request: &Request, reply: &Reply) {
     let before_the_door = by_the_loop || (problem && [404, 405, 408, 413].contains(&reply.status));
     match spec.guard {
         _ if before_the_door || spec.method == "OPTIONS" => {}
-        Guard::Bearer if spec.path.contains("/api/v1/") => assert!(problem, "{}", about()),
+        Guard::Bearer if is_of_api(spec) => assert!(problem, "{}", about()),
         Guard::Client | Guard::Bearer => {
             assert!(kind.starts_with("application/json"), "{}", about());
             let json: serde_json::Value =

@@ -35,5 +35,6 @@ mod scim;
 mod secrets_in_output;
 mod service_tokens;
 mod sessions;
+mod sharing;
 mod token_endpoint;
 mod token_use;

@@ -15,6 +15,7 @@ mod roles;
 mod second_factors;
 mod service_accounts;
 mod sessions;
+mod sharing;
 mod tenants;
 mod transfers;
 mod users;
@@ -47,6 +48,7 @@ pub(crate) fn table() -> Table {
         transfers::table(),
         audit::table(),
         webhooks::table(),
+        sharing::table(),
         me::table(),
     ]
     .into_iter()

@@ -10,10 +10,10 @@ use std::path::Path;
 
 const READ: &str = "keyreeve:users:read keyreeve:groups:read keyreeve:roles:read keyreeve:service_accounts:read \
     keyreeve:clients:read keyreeve:tenants:read keyreeve:sessions:read keyreeve:keys:read keyreeve:audit:read \
-    keyreeve:webhooks:read keyreeve:me:read";
+    keyreeve:webhooks:read keyreeve:sharing:read keyreeve:me:read";
 const WRITE: &str = "keyreeve:users:write keyreeve:groups:write keyreeve:roles:write keyreeve:service_accounts:write \
     keyreeve:clients:write keyreeve:tenants:write keyreeve:sessions:write keyreeve:keys:write keyreeve:audit:read \
-    keyreeve:webhooks:write keyreeve:me:write";
+    keyreeve:webhooks:write keyreeve:sharing:write keyreeve:me:write";
 
 const CALLERS: [&str; 7] = ["admin", "reader", "writer", "tenant-admin", "owner", "group-admin", "user"];
 
@@ -26,6 +26,8 @@ struct Targets {
     client: String,
     mapper: String,
     tenant: String,
+    resource: String,
+    grant: String,
     nobody: String,
 }
 
@@ -68,11 +70,35 @@ async fn targets(mount: &Mount, spare: &Mount, tag: &str, within: keyreeve_base:
         client: client.id.to_string(),
         mapper: mapper.id.to_string(),
         tenant: spare.id().to_string(),
+        resource: format!("file {tag}"),
+        grant: shared_file(mount, tag, (&user.sub(), within)).await,
         nobody: "0190f0f0-0000-7000-8000-000000000001".to_owned(),
     }
 }
 
-fn path_of(path: &str, targets: &Targets) -> String {
+/// A file of a user's, which a group reads; answers the grant.
+async fn shared_file(mount: &Mount, tag: &str, (owner, reader): (&str, keyreeve_base::GroupId)) -> String {
+    let admin = mount.administrator().await;
+    // Declared for the first of them, and found by the others.
+    admin.post("/sharing/types", &json!({"id": "file"})).send().await;
+    admin.post("/sharing/types/file/permissions", &json!({"id": "READ"})).send().await;
+    admin.post("/sharing/permissions", &json!({"id": "LIST"})).send().await;
+    admin.post("/sharing/types", &json!({"id": format!("type {tag}")})).send().await.check(201);
+    let owner = json!({"kind": "user", "id": owner});
+    let file = json!({"id": format!("file {tag}"), "type": "file", "name": "A file", "owner": owner});
+    admin.post("/sharing/resources", &file).send().await.check(201);
+    let subject = json!({"kind": "group", "id": reader.to_string()});
+    let grant = json!({"resource": file["id"], "permission": "READ", "subject": subject});
+    let made = admin.post("/sharing/grants", &grant).send().await.expect(201).json();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+fn path_of(path: &str, tag: &str, targets: &Targets) -> String {
+    let of = if path.contains("permissions") { "file" } else { &format!("type%20{tag}") };
+    let permission = if path.contains("types") { "READ" } else { "LIST" };
+    let path = path.replace("{type}", of).replace("{permission}", permission);
+    let path =
+        path.replace("{resource}", &targets.resource.replace(' ', "%20")).replace("{grant}", &targets.grant);
     let id = match path.split('/').nth(3) {
         Some("users") => &targets.user,
         Some("groups") => &targets.group,
@@ -93,7 +119,8 @@ fn path_of(path: &str, targets: &Targets) -> String {
 }
 
 /// A document that the operation takes, as small as it can be.
-fn body_of(operation: &str, tag: &str) -> Value {
+fn body_of(operation: &str, tag: &str, targets: &Targets) -> Value {
+    let user = json!({"kind": "user", "id": targets.user});
     let password = "Another-sound-0ne-to-set";
     match operation {
         "create_user" => json!({"username": format!("new-{tag}")}),
@@ -105,6 +132,26 @@ fn body_of(operation: &str, tag: &str) -> Value {
             json!({"name": format!("new {tag}"), "source": source, "claim": "roles", "targets": ["id_token"]})
         }
         "merge_users" => json!({"absorb": "0190f0f0-0000-7000-8000-000000000001"}),
+        "create_resource_type" | "create_permission" | "create_common_permission" => {
+            json!({"id": format!("new {tag}")})
+        }
+        "create_resource" => json!({"type": "file", "name": "New", "parent": targets.resource}),
+        "move_resource" => json!({"parent": null}),
+        "transfer_resource" => json!({"owner": user}),
+        "create_grant" => json!({"resource": targets.resource, "permission": "READ", "subject": user}),
+        "check" | "explain" => json!({"resource": targets.resource, "permission": "READ", "subject": user}),
+        "check_many" => {
+            json!({"checks": [{"resource": targets.resource, "permission": "READ", "subject": user}]})
+        }
+        "access_evaluation"
+        | "access_evaluations"
+        | "search_subjects"
+        | "search_resources_of_subject"
+        | "search_actions" => json!({
+            "subject": {"type": "user", "id": targets.user},
+            "action": {"name": "READ"},
+            "resource": {"type": "file", "id": targets.resource},
+        }),
         "create_client" => json!({"name": "New"}),
         "create_tenant" => json!({"slug": format!("new-{tag}")}),
         "create_tenant_administrator" => json!({"username": format!("new-{tag}"), "password": password}),
@@ -135,8 +182,13 @@ async fn outcome(
     tag: &str,
     targets: &Targets,
 ) -> u16 {
-    let call = api.call(method, &path_of(path, targets));
-    let call = if *has_body { call.json(&body_of(id, tag)) } else { call };
+    let call = api.call(method, &path_of(path, tag, targets));
+    let call = if *has_body { call.json(&body_of(id, tag, targets)) } else { call };
+    let call = match id.as_str() {
+        "list_subjects" => call.query(&[("permission", "READ")]),
+        "list_resources_of_subject" => call.query(&[("permission", "READ"), ("type", "file")]),
+        _ => call,
+    };
     // A stream that is granted does not end: who may have it is told that this is no number.
     let call = if id == "stream_audit_entries" { call.header("last-event-id", "none") } else { call };
     let call = if id == "list_duplicate_users" { call.query(&[("by", "full_name")]) } else { call };

@@ -136,6 +136,7 @@ pub const CASES: &[Case] = &[
     ),
     case("api_style", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("openapi", "GET", nothing, [Says(200, "3.1.0"), Says(200, "3.1.0"), Says(200, "3.1.0")]),
+    case("authzen_configuration", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("jwks", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("asset", "GET", nothing, [Status(200), Status(200), Status(200)]),
     // ── the front channel: somebody else's request is of no use in another browser ──
