@@ -18,4 +18,5 @@ mod library;
 mod mail;
 mod serving;
 mod setup;
+mod sharing;
 mod transfer;

@@ -6,6 +6,7 @@ mod common;
 mod directory;
 mod events;
 mod remote;
+mod sharing;
 mod shell;
 mod transfer;
 mod trust;
@@ -16,6 +17,10 @@ pub use common::{Edits, InTenant, Paging};
 pub use directory::{GroupCommand, MapperCommand, MemberArg, PartyKind, RoleCommand, ServiceAccountCommand};
 pub use events::{AuditCommand, AuditExport, AuditFilter, AuditFollow, WebhookCommand};
 pub use remote::{LoginArgs, Remote};
+pub use sharing::{
+    GrantCommand, LoadArgs, OfType, PageArgs, PermissionCommand, QuestionArgs, ResourceCommand,
+    ResourceTypeCommand, SharingCommand, SharingExport,
+};
 pub use shell::ShellKind;
 pub use transfer::{ExportArgs, Format, ImportArgs, ImportMode};
 pub use trust::{InitialTokenCommand, IssuerCommand, IssuerCreate, TrustArg};
@@ -179,6 +184,9 @@ Works while the server runs and changes nothing. Exits with 5 when a check faile
     /// The audit log: verify its chain, list, export and follow its entries
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Sharing: types of resources, permissions, resources, grants, questions
+    #[command(subcommand)]
+    Sharing(SharingCommand),
     /// Webhooks: addresses that are told of audit entries
     #[command(subcommand)]
     Webhook(WebhookCommand),

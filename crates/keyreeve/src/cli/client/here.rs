@@ -4,10 +4,13 @@ use super::{Call, Pieces, Reply};
 use crate::App;
 use crate::cli::exit::{Exit, Failure};
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Limited};
 use keyreeve_api::Operator;
+use keyreeve_fetch::Broken;
 use serde_json::Value;
+use tokio::sync::mpsc::Receiver;
 use tower::ServiceExt as _;
 
 /// The largest answer, in bytes.
@@ -33,13 +36,37 @@ pub(super) async fn open(
     call: Call,
     accept: &'static str,
 ) -> Result<Pieces, Failure> {
-    let (head, body) = ask(app, tenant, call, accept).await?.into_parts();
+    opened(ask(app, tenant, call, accept).await?).await
+}
+
+/// The pieces of a good answer.
+async fn opened(answer: Response<Body>) -> Result<Pieces, Failure> {
+    let (head, body) = answer.into_parts();
     if head.status.is_success() {
         return Ok(Pieces::Here(body));
     }
     let bytes = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| failed(&error))?;
     let body = serde_json::from_slice(&bytes.to_bytes()).unwrap_or_default();
     Err(Reply { status: head.status, headers: head.headers, body }.failure())
+}
+
+/// Sends lines as they come, and answers with lines as they come.
+pub(super) async fn send_lines(
+    app: &App,
+    tenant: &str,
+    call: Call,
+    lines: Receiver<Result<Bytes, Broken>>,
+) -> Result<Pieces, Failure> {
+    let lines = futures_util::stream::unfold(lines, async |mut lines| {
+        let piece = lines.recv().await?;
+        Some((piece, lines))
+    });
+    let uri = format!("{}/api/v1{}", super::elsewhere::issuer("", tenant), call.target());
+    let request = Request::builder().method(call.method.clone()).uri(uri);
+    let request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    let request = request.extension(Operator::of_the_machine()).body(Body::from_stream(lines));
+    let request = request.map_err(|_| Failure::usage(format!("{:?} is not a path of the API", call.path)))?;
+    opened(app.router().oneshot(request).await.map_err(|error| failed(&error))?).await
 }
 
 async fn ask(app: &App, tenant: &str, call: Call, accept: &'static str) -> Result<Response<Body>, Failure> {

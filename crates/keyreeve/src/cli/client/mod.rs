@@ -13,8 +13,10 @@ use crate::App;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
+use keyreeve_fetch::Broken;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use tokio::sync::mpsc::Receiver;
 
 /// Pages that one command follows at most.
 const MAX_PAGES: usize = 100_000;
@@ -240,6 +242,22 @@ impl Api {
         match self {
             Self::Here(app) => here::open(app, tenant, call, accept).await,
             Self::Elsewhere(server) => server.open(tenant, call, accept).await,
+        }
+    }
+
+    /// Sends lines of JSON as they come, and answers with lines as they come.
+    ///
+    /// # Errors
+    /// As [`Api::open`].
+    pub async fn send_lines(
+        &self,
+        tenant: &str,
+        call: Call,
+        lines: Receiver<Result<Bytes, Broken>>,
+    ) -> Result<Pieces, Failure> {
+        match self {
+            Self::Here(app) => here::send_lines(app, tenant, call, lines).await,
+            Self::Elsewhere(server) => server.send_lines(tenant, call, lines).await,
         }
     }
 

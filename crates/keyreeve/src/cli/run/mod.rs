@@ -10,6 +10,7 @@ mod mappers;
 mod names;
 mod roles;
 mod service_accounts;
+mod sharing;
 mod tenants;
 mod trust;
 mod users;
@@ -43,6 +44,7 @@ pub async fn run(api: &Api, command: &Command, input: Input) -> Result<Output, F
         Command::InitialToken(command) => trust::initial_tokens(api, command).await,
         Command::Key(command) => keys::run(api, command).await,
         Command::Audit(command) => audit::run(api, command, &input).await,
+        Command::Sharing(command) => sharing::run(api, command).await,
         Command::Webhook(command) => webhooks::run(api, command).await,
         Command::Api { method, path, tenant, version, .. } => {
             let document = input.file.as_deref().map(document).transpose()?;

@@ -8,7 +8,7 @@ pub(super) mod serve;
 mod source;
 
 use super::answer::Answer;
-use super::args::{AuditCommand, Command, ImportArgs};
+use super::args::{AuditCommand, Command, ImportArgs, SharingCommand};
 use super::exit::{Exit, Failure, Output, printable};
 use super::run::audit::ENTRIES;
 use super::{Link, Place, link, view};
@@ -67,6 +67,8 @@ pub async fn run(place: Place, command: Arc<Command>, json: bool) -> Result<Outp
             export(place, &command, &args.file, if args.with_hashes { note } else { "" }).await
         }
         Command::Audit(AuditCommand::Export(args)) => export(place, &command, &args.file, "").await,
+        Command::Sharing(SharingCommand::Load(args)) => import(place, &command, &args.as_import()).await,
+        Command::Sharing(SharingCommand::Export(args)) => export(place, &command, &args.file, "").await,
         Command::Audit(AuditCommand::Follow(_)) => follow(place, &command, json).await,
         _ => Err(Failure::usage("this command does not stream")),
     }

@@ -2,7 +2,9 @@
 //! process has open. What it hands on to its other side is what `serve` would: pieces, results, an answer.
 
 use super::frame::{Kind, receive, send};
-use crate::cli::args::{AuditExport, AuditFollow, ExportArgs, ImportArgs, ImportMode};
+use crate::cli::args::{
+    AuditExport, AuditFollow, ExportArgs, ImportArgs, ImportMode, LoadArgs, SharingExport,
+};
 use crate::cli::client::{Api, Call, Elsewhere, Pieces, at};
 use crate::cli::exit::{Exit, Failure, Output};
 use crate::cli::run;
@@ -48,14 +50,54 @@ where
         .query("drop_totp", args.drop_totp.then_some("true"))
         .query("id", args.resume);
     let (pieces, sent) = channel(WAITING);
-    let mut answer = server.send_lines(&args.tenant.tenant, call, sent).await?;
+    let answer = server.send_lines(&args.tenant.tenant, call, sent).await?;
+    through(answer, pieces, args.dry_run, (input, output)).await
+}
+
+/// Sends the lines of a load, and hands on what becomes of them.
+pub(super) async fn load<R, W>(
+    api: &Api,
+    args: &LoadArgs,
+    input: &mut R,
+    output: &mut W,
+) -> Result<Output, Failure>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let (pieces, sent) = channel(WAITING);
+    let answer = api.send_lines(&args.tenant.tenant, Call::post(at!["sharing", "load"]), sent).await?;
+    through(answer, pieces, false, (input, output)).await
+}
+
+/// Hands on the lines of an export of types, permissions, resources and grants.
+pub(super) async fn sharing_export<W: AsyncWrite + Unpin>(
+    api: &Api,
+    args: &SharingExport,
+    output: &mut W,
+) -> Result<Output, Failure> {
+    let call = Call::get(at!["sharing", "export"]);
+    hand_on(api.open(&args.tenant.tenant, call, NDJSON).await?, output).await
+}
+
+/// Sends what the input has, and hands on what is answered.
+async fn through<R, W>(
+    mut answer: Pieces,
+    pieces: Sender<Result<Bytes, Broken>>,
+    dry_run: bool,
+    (input, output): (&mut R, &mut W),
+) -> Result<Output, Failure>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     // Both at once: who only sends, or only reads, would wait for the other side for ever.
     let feeding = async {
         feed(input, &pieces).await?;
         drop(pieces);
         std::future::pending().await
     };
-    let reading = results(&mut answer, args.dry_run, output);
+    let reading = results(&mut answer, dry_run, output);
     tokio::select! {
         done = reading => done,
         broke = feeding => broke,

@@ -5,7 +5,7 @@ use super::frame::{Kind, receive, send};
 use super::relay;
 use crate::App;
 use crate::cli::answer::Answer;
-use crate::cli::args::{AuditCommand, Command, ExportArgs, ImportArgs, ImportMode};
+use crate::cli::args::{AuditCommand, Command, ExportArgs, ImportArgs, ImportMode, SharingCommand};
 use crate::cli::client::Api;
 use crate::cli::exit::{Exit, Failure, Output};
 use crate::cli::run;
@@ -25,6 +25,7 @@ pub fn streams(command: &Command) -> bool {
         Command::Import(_)
             | Command::Export(_)
             | Command::Audit(AuditCommand::Export(_) | AuditCommand::Follow(_))
+            | Command::Sharing(SharingCommand::Load(_) | SharingCommand::Export(_))
     )
 }
 
@@ -59,6 +60,12 @@ where
             (Api::Elsewhere(_), Command::Export(args)) => relay::export(api, args, &mut output).await,
             (_, Command::Audit(AuditCommand::Export(args))) => {
                 relay::audit_export(api, args, &mut output).await
+            }
+            (_, Command::Sharing(SharingCommand::Load(args))) => {
+                relay::load(api, args, &mut input, &mut output).await
+            }
+            (_, Command::Sharing(SharingCommand::Export(args))) => {
+                relay::sharing_export(api, args, &mut output).await
             }
             (_, Command::Audit(AuditCommand::Follow(args))) => relay::follow(api, args, &mut output).await,
             _ => Err(Failure::usage("this command does not stream")),
