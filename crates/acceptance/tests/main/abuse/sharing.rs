@@ -98,18 +98,18 @@ on_a_server! {
         let (ada, eve) = (house.user("ada").await, house.user("eve").await);
         house.make(("file", "plan"), &ada, None).await;
         let by_eve = house.api_of(&eve).await;
-        house.try_share(&by_eve, "plan", "READ", &user(&eve), false).await.check(404);
+        house.try_share(&by_eve, "plan", "READ", &user(&eve)).await.check(404);
         for permission in ["READ", "WRITE"] {
             house.share("plan", permission, &user(&eve), false).await;
             for wanted in ["READ", "SHARE", "OWNER"] {
-                house.try_share(&by_eve, "plan", wanted, &user(&eve), false).await.check(403);
+                house.try_share(&by_eve, "plan", wanted, &user(&eve)).await.check(403);
             }
         }
         house.share("plan", "SHARE", &user(&eve), false).await;
         // To share is not to own, and nobody grants ownership, not even the administrator.
         for (api, status) in [(&by_eve, 422), (&house.admin, 422)] {
             for owner in ["OWNER", "owner"] {
-                let answer = house.try_share(api, "plan", owner, &user(&eve), false).await;
+                let answer = house.try_share(api, "plan", owner, &user(&eve)).await;
                 assert!(answer.status == status || answer.status == 404, "{answer}");
             }
         }
@@ -127,7 +127,7 @@ on_a_server! {
         let ben = house.user("ben").await;
         let forged = json!({"resource": "plan", "permission": "READ", "subject": user(&ben), "granted_by": user(&ada)});
         by_eve.post("/sharing/grants", &forged).send().await.check(400);
-        let made = house.try_share(&by_eve, "plan", "READ", &user(&ben), false).await.expect(201).json();
+        let made = house.try_share(&by_eve, "plan", "READ", &user(&ben)).await.expect(201).json();
         assert_eq!(made["granted_by"], user(&eve));
     }
 

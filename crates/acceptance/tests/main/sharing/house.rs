@@ -77,22 +77,15 @@ impl House {
         self.admin.post("/sharing/resources", &new).send().await.check(201);
     }
 
-    pub async fn try_share(
-        &self,
-        by: &Api,
-        resource: &str,
-        permission: &str,
-        whom: &Value,
-        cascade: bool,
-    ) -> Answer {
-        let grant =
-            json!({"resource": resource, "permission": permission, "subject": whom, "cascade": cascade});
-        by.post("/sharing/grants", &grant).send().await
+    /// Tries to share a resource itself, without what is below it.
+    pub async fn try_share(&self, by: &Api, resource: &str, permission: &str, whom: &Value) -> Answer {
+        by.post("/sharing/grants", &grant(resource, permission, whom, false)).send().await
     }
 
     /// Shares as the administrator; answers the grant.
     pub async fn share(&self, resource: &str, permission: &str, whom: &Value, cascade: bool) -> Value {
-        self.try_share(&self.admin, resource, permission, whom, cascade).await.expect(201).json()
+        let grant = grant(resource, permission, whom, cascade);
+        self.admin.post("/sharing/grants", &grant).send().await.expect(201).json()
     }
 
     /// Whether somebody may, as the administrator is told.
@@ -121,4 +114,9 @@ impl House {
 pub fn ids(answer: &Answer) -> Vec<String> {
     let items = answer.json()["items"].as_array().unwrap().clone();
     items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A document that shares.
+pub fn grant(resource: &str, permission: &str, whom: &Value, cascade: bool) -> Value {
+    json!({"resource": resource, "permission": permission, "subject": whom, "cascade": cascade})
 }

@@ -1,6 +1,6 @@
 //! The questions over HTTP, and that they agree.
 
-use super::house::{House, group, ids, path, user};
+use super::house::{House, grant, group, ids, path, user};
 use keyreeve_acceptance::{Server, on_a_server};
 use serde_json::{Value, json};
 
@@ -14,7 +14,8 @@ on_a_server! {
             house.make(("file", file), &ada, Some("top")).await;
         }
         house.share("one", "READ", &user(&ben), false).await;
-        let made = house.try_share(&house.admin, "top", "WRITE", &group(crew), true).await.expect(201);
+        let document = grant("top", "WRITE", &group(crew), true);
+        let made = house.admin.post("/sharing/grants", &document).send().await.expect(201);
         let revision = made.header("keyreeve-revision").unwrap();
         let check = |who: Value, permission: &str, resource: &str| json!({"subject": who, "permission": permission, "resource": resource});
         let asked = [
@@ -129,8 +130,8 @@ on_a_server! {
         }
         there.admin.delete(&format!("/sharing/grants/{}", grant["id"].as_str().unwrap())).send().await.check(404);
         there.admin.delete(&path("plan")).send().await.check(404);
-        here.try_share(&here.admin, "plan", "READ", &user(&eve), false).await.check(404);
-        there.try_share(&there.admin, "plan", "READ", &user(&eve), false).await.check(404);
+        here.try_share(&here.admin, "plan", "READ", &user(&eve)).await.check(404);
+        there.try_share(&there.admin, "plan", "READ", &user(&eve)).await.check(404);
         let check = json!({"subject": user(&ada), "permission": "READ", "resource": "plan"});
         assert_eq!(there.admin.post("/sharing/check", &check).send().await.expect(200).json()["allowed"], false);
         assert!(ids(&there.admin.get("/sharing/resources").send().await.expect(200)).is_empty());
