@@ -84,7 +84,8 @@ pub(crate) struct Visible<'a> {
 struct Frame {
     key: i64,
     after: i64,
-    children: VecDeque<Item>,
+    /// Each with whether it has children itself.
+    children: VecDeque<(Item, bool)>,
     exhausted: bool,
 }
 
@@ -163,13 +164,14 @@ impl<'a> Visible<'a> {
         if frame.children.is_empty() && !frame.exhausted {
             let (key, after) = (frame.key, frame.after);
             let read = async move |tx: &mut Tx<'_>| {
-                tx.query(&schema::CHILD_PAGE, &params![key, after, CHILDREN], Item::from_row).await
+                let page = params![key, after, CHILDREN];
+                tx.query(&schema::CHILD_PAGE, &page, |row| Ok((Item::from_row(row)?, row.get(3)?))).await
             };
-            let found: Vec<Item> = self.sharing.store().read(read).await?;
+            let found: Vec<(Item, bool)> = self.sharing.store().read(read).await?;
             frame.exhausted = i64::try_from(found.len()).is_ok_and(|found| found < CHILDREN);
             frame.children = found.into();
         }
-        let Some(child) = frame.children.pop_front() else {
+        let Some((child, has_children)) = frame.children.pop_front() else {
             self.frames.pop();
             return Ok(None);
         };
@@ -177,7 +179,7 @@ impl<'a> Visible<'a> {
         if self.frames.len() > self.sharing.engine().walk_limit {
             return Err(keyreeve_store::Error::corrupt("a resource has too much above it").into());
         }
-        self.frames.push(Frame::new(child.key, 0));
+        self.frames.push(Frame { exhausted: !has_children, ..Frame::new(child.key, 0) });
         Ok(Some(child))
     }
 

@@ -54,9 +54,10 @@ statements! {
         WHERE (key >> 14) = $1 AND owner_id = $2 AND key > $3 ORDER BY key LIMIT $4";
     /// The tenant's next resource, from a key on.
     pub(crate) NEXT_KEY = "SELECT key FROM sharing_resource WHERE tenant_id = $1 AND key >= $2 ORDER BY key LIMIT 1";
-    /// The children of a resource behind a key, as a walk down sees them.
-    pub(crate) CHILD_PAGE = "SELECT key, id, type_key FROM sharing_resource WHERE parent_key = $1 AND key > $2 \
-        AND id IS NOT NULL ORDER BY key LIMIT $3";
+    /// The children of a resource behind a key, as a walk down sees them, and whether each has children.
+    pub(crate) CHILD_PAGE = "SELECT r.key, r.id, r.type_key, \
+        EXISTS (SELECT 1 FROM sharing_resource c WHERE c.parent_key = r.key) FROM sharing_resource r \
+        WHERE r.parent_key = $1 AND r.key > $2 AND r.id IS NOT NULL ORDER BY r.key LIMIT $3";
     /// How many rows a listing shows as shared: grants without those that have ended.
     pub(crate) COUNT_GRANTS = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM sharing_grant WHERE resource_key = $1 \
         AND (expires_at IS NULL OR expires_at > $2) LIMIT 1000000) AS counted";
