@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 
 pub(super) async fn one(call: Call) -> Result<Reply, Refused> {
     let doc: EvaluationDoc = call.body()?;
-    Reply::ok(&evaluate(&call, &doc).await?)
+    Reply::ok(&evaluate(&call, &doc).await??)
 }
 
 pub(super) async fn many(call: Call) -> Result<Reply, Refused> {
     let doc: EvaluationsDoc = call.body()?;
     if doc.evaluations.is_empty() {
         // Section 7.1: then it is a request of a single evaluation.
-        let DecisionDoc { decision, context } = evaluate(&call, &call.body()?).await?;
+        let DecisionDoc { decision, context } = evaluate(&call, &call.body()?).await??;
         return Reply::ok(&EvaluationsAnswerDoc { evaluations: None, decision: Some(decision), context });
     }
     if doc.evaluations.len() > MAX_CHECKS {
@@ -43,16 +43,18 @@ fn check_of(doc: &EvaluationDoc) -> Result<Check, DecisionDoc> {
     Ok(Check { subject, resource: doc.resource.id.clone(), permission: doc.action.name.clone() })
 }
 
-async fn evaluate(call: &Call, doc: &EvaluationDoc) -> Result<DecisionDoc, Refused> {
+/// One decision; an error of its own where the caller may not ask for it.
+async fn evaluate(call: &Call, doc: &EvaluationDoc) -> Result<Result<DecisionDoc, Error>, Refused> {
     let check = match check_of(doc) {
         Ok(check) => check,
-        Err(denied) => return Ok(denied),
+        Err(denied) => return Ok(Ok(denied)),
     };
     let questions = call.sharing().questions();
     match questions.check(call.authority(), &check, Freshness::Bounded).await {
-        Ok(decision) => told(call, doc, decision).await,
+        Ok(decision) => told(call, doc, decision).await.map(Ok),
         // A resource that the caller may know nothing of is one that nobody may access.
-        Err(Error::NotFound(_)) => Ok(DecisionDoc::deny("not_granted")),
+        Err(Error::NotFound(_)) => Ok(Ok(DecisionDoc::deny("not_granted"))),
+        Err(error @ Error::Denied(_)) => Ok(Err(error)),
         Err(error) => Err(error.into()),
     }
 }
@@ -131,23 +133,11 @@ async fn evaluate_all(call: &Call, defaults: &EvaluationsDoc) -> Result<Vec<Deci
                 Some(decision) => told(call, &doc, decision).await?,
                 None => DecisionDoc::deny("not_granted"),
             },
-            (Ok(doc), None) => alone(call, &doc).await?,
+            (Ok(doc), None) => {
+                let alone = evaluate(call, &doc).await?;
+                alone.unwrap_or_else(|error| DecisionDoc::fail(403, error.to_string()))
+            }
         });
     }
     Ok(decisions)
-}
-
-/// One of several that are not all the caller's to ask.
-async fn alone(call: &Call, doc: &EvaluationDoc) -> Result<DecisionDoc, Refused> {
-    let check = match check_of(doc) {
-        Ok(check) => check,
-        Err(denied) => return Ok(denied),
-    };
-    let questions = call.sharing().questions();
-    match questions.check(call.authority(), &check, Freshness::Bounded).await {
-        Ok(decision) => told(call, doc, decision).await,
-        Err(Error::NotFound(_)) => Ok(DecisionDoc::deny("not_granted")),
-        Err(error @ Error::Denied(_)) => Ok(DecisionDoc::fail(403, error.to_string())),
-        Err(error) => Err(error.into()),
-    }
 }
