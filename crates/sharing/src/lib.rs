@@ -30,6 +30,7 @@
 //! new use case is one method: decide, write and record in one transaction, and announce what caches may hold.
 
 mod bulk;
+mod claim;
 mod cursor;
 mod engine;
 mod error;
@@ -66,6 +67,7 @@ pub use resources::{
 };
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use sweep::Swept;
+pub use write::Target;
 
 use engine::Engine;
 use keyreeve_base::{TenantId, World};

@@ -1,6 +1,6 @@
 //! Who may do what: how an asker stands towards a resource.
 
-use crate::engine::{Seen, Who};
+use crate::engine::{Ground, Seen, Who};
 use crate::{Error, Sharing};
 use keyreeve_identity::{Authority, Party};
 use std::sync::Arc;
@@ -18,6 +18,26 @@ pub(crate) struct Standing {
 
 impl Standing {
     pub(crate) const ALL: Self = Self { owns: true, shares: true, sees: true };
+
+    /// What these reasons amount to on a resource.
+    fn by(authority: &Authority, grounds: &[Ground], seen: &Seen) -> Self {
+        if over_tenant(authority) { Self::ALL } else { Self::of(grounds, seen) }
+    }
+
+    fn of(grounds: &[Ground], seen: &Seen) -> Self {
+        let Some(entry) = seen.entry() else { return Self::default() };
+        let mut standing = Self::default();
+        for ground in grounds {
+            match ground.name {
+                None => standing = Self::ALL,
+                Some(name) => {
+                    standing.sees |= entry.all().binary_search(&name).is_ok();
+                    standing.shares |= entry.sharing().binary_search(&name).is_ok();
+                }
+            }
+        }
+        standing
+    }
 
     /// Refuses whoever may not do it: as if there were nothing, where they may not see it either.
     pub(crate) fn require(self, may: bool, what: &'static str) -> Result<(), Error> {
@@ -41,6 +61,8 @@ impl Standing {
 pub(crate) struct Found {
     pub(crate) seen: Arc<Seen>,
     pub(crate) standing: Standing,
+    /// What the standing rests on; nothing for whoever has authority over the tenant.
+    pub(crate) grounds: Vec<Ground>,
 }
 
 /// Whether the authority is over the whole tenant: of its administrators, of its own client, of the operator.
@@ -66,33 +88,28 @@ impl Sharing {
         let tenant = authority.tenant();
         let missing = || Error::NotFound("resource");
         let seen = self.look_up(tenant, id).await?.ok_or_else(missing)?;
-        let standing = self.standing(authority, &seen).await?;
-        if standing.sees { Ok(Found { seen: Arc::new(seen), standing }) } else { Err(missing()) }
+        let grounds = self.grounds_for(authority, &seen).await?;
+        let standing = Standing::by(authority, &grounds, &seen);
+        if standing.sees { Ok(Found { seen: Arc::new(seen), standing, grounds }) } else { Err(missing()) }
     }
 
     pub(crate) async fn standing(&self, authority: &Authority, seen: &Seen) -> Result<Standing, Error> {
-        if over_tenant(authority) {
-            return Ok(Standing::ALL);
-        }
-        let Some(party) = asker(authority) else { return Ok(Standing::default()) };
-        match self.who(authority.tenant(), party).await? {
-            Some(who) => self.standing_of(&who, seen).await,
-            None => Ok(Standing::default()),
-        }
+        Ok(Standing::by(authority, &self.grounds_for(authority, seen).await?, seen))
     }
 
     pub(crate) async fn standing_of(&self, who: &Who, seen: &Seen) -> Result<Standing, Error> {
-        let Some(entry) = seen.entry() else { return Ok(Standing::default()) };
-        let mut standing = Standing::default();
-        for ground in self.grounds(who, seen).await? {
-            match ground.name {
-                None => standing = Standing::ALL,
-                Some(name) => {
-                    standing.sees |= entry.all().binary_search(&name).is_ok();
-                    standing.shares |= entry.sharing().binary_search(&name).is_ok();
-                }
-            }
+        Ok(Standing::of(&self.grounds(who, seen).await?, seen))
+    }
+
+    /// Every reason why whoever has this authority has something on a resource; none where none is needed.
+    async fn grounds_for(&self, authority: &Authority, seen: &Seen) -> Result<Vec<Ground>, Error> {
+        if over_tenant(authority) {
+            return Ok(Vec::new());
         }
-        Ok(standing)
+        let Some(party) = asker(authority) else { return Ok(Vec::new()) };
+        match self.who(authority.tenant(), party).await? {
+            Some(who) => self.grounds(&who, seen).await,
+            None => Ok(Vec::new()),
+        }
     }
 }

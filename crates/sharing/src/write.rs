@@ -20,6 +20,28 @@ pub struct Written<T> {
     pub repeated: bool,
 }
 
+/// What a change is to, and the version that whoever asks for it has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<I> {
+    /// By what it is called.
+    pub id: I,
+    /// The version that it is expected to be at; none where any will do.
+    pub version: Option<i64>,
+}
+
+impl<I> Target<I> {
+    /// The one of this name, at this version if one is named.
+    pub const fn new(id: I, version: Option<i64>) -> Self {
+        Self { id, version }
+    }
+}
+
+impl<I> From<I> for Target<I> {
+    fn from(id: I) -> Self {
+        Self { id, version: None }
+    }
+}
+
 impl Sharing {
     pub(crate) async fn written<T>(&self, value: T, repeated: bool) -> Result<Written<T>, Error> {
         Ok(Written { value, revision: self.revision().await?, repeated })

@@ -14,6 +14,8 @@
 mod bulk;
 #[path = "main/caches.rs"]
 mod caches;
+#[path = "main/claims.rs"]
+mod claims;
 #[path = "main/grants.rs"]
 mod grants;
 #[path = "main/house.rs"]

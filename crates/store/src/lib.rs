@@ -40,7 +40,8 @@
 //! - The transaction ends with the first statement that fails (see [`Tx`]).
 //! - A write is `READ COMMITTED` on PostgreSQL: each statement sees what others have committed before it. So a rule is
 //!   held by one conditional statement (`UPDATE … WHERE used_at IS NULL`, then look at the number of rows) or by a
-//!   unique index, never by a SELECT and a later write; where a SELECT must hold, end it with `{for_update}`.
+//!   unique index, never by a SELECT and a later write; where a SELECT must hold, end it with `{for_update}`,
+//!   or with `{for_share}` where others may rely on the same row.
 //!
 //! # The portable subset
 //! `$1` parameters; `RETURNING`; `ON CONFLICT`; recursive CTEs; row values; `UPDATE … FROM`; `IS [NOT] DISTINCT FROM`;

@@ -4,6 +4,7 @@
 //! group that holds it. [`Groups::of_subject`] answers that from memory; the recursion runs in the database, and what
 //! is walked here is walked without recursion.
 
+mod hold;
 mod members;
 mod model;
 mod nest;

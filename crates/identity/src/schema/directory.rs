@@ -121,6 +121,8 @@ statements! {
         ON CONFLICT (tenant_id) DO UPDATE SET epoch = directory_epoch.epoch + 1";
     /// The tenant's epoch.
     pub(crate) EPOCH = "SELECT epoch FROM directory_epoch WHERE tenant_id = $1";
+    /// The same, which nobody raises until the transaction ends.
+    pub(crate) SHARE_EPOCH = "SELECT epoch FROM directory_epoch WHERE tenant_id = $1 {for_share}";
 
     // ── groups ──
 
@@ -133,6 +135,8 @@ statements! {
     /// One group, held until the transaction ends.
     pub(crate) HOLD_GROUP = "SELECT id, tenant_id, name, description, attributes, created_at, updated_at, version \
         FROM directory_group WHERE tenant_id = $1 AND id = $2 {for_update}";
+    /// Whether a group is there, and stays until the transaction ends.
+    pub(crate) SHARE_GROUP = "SELECT id FROM directory_group WHERE tenant_id = $1 AND id = $2 {for_share}";
     /// The group of a canonical name.
     pub(crate) GROUP_BY_NAME = "SELECT id, tenant_id, name, description, attributes, created_at, updated_at, version \
         FROM directory_group WHERE tenant_id = $1 AND canonical = $2";
@@ -201,6 +205,9 @@ statements! {
     /// The groups that hold a user or service account directly.
     pub(crate) GROUPS_OF_PRINCIPAL = "SELECT group_id, kind FROM group_member WHERE tenant_id = $1 AND party_id = $2 \
         ORDER BY group_id";
+    /// The same, out of which nobody is taken until the transaction ends.
+    pub(crate) SHARE_GROUPS_OF = "SELECT group_id FROM group_member WHERE tenant_id = $1 AND party_id = $2 \
+        ORDER BY group_id {for_share}";
     /// The groups that hold a group directly.
     pub(crate) GROUPS_OF_GROUP = "SELECT parent_id, 'member' AS kind FROM group_nest WHERE tenant_id = $1 AND child_id = $2 \
         ORDER BY parent_id";
@@ -291,6 +298,9 @@ statements! {
     pub(crate) HOLD_SERVICE = "SELECT id, tenant_id, name, description, attributes, enabled, expires_at, owner_kind, \
         owner_id, token_lifetime_s, created_at, updated_at, version FROM service_account \
         WHERE tenant_id = $1 AND id = $2 {for_update}";
+    /// What says whether a service account is active, which stays so until the transaction ends.
+    pub(crate) SHARE_SERVICE = "SELECT enabled, expires_at, owner_kind, owner_id FROM service_account \
+        WHERE tenant_id = $1 AND id = $2 {for_share}";
     /// The service account of a canonical name.
     pub(crate) SERVICE_BY_NAME = "SELECT id FROM service_account WHERE tenant_id = $1 AND canonical = $2";
     /// A page of a tenant's service accounts in the order of their identifiers.

@@ -153,6 +153,9 @@ statements! {
     pub(crate) HOLD_USER = "SELECT id, tenant_id, username, email, email_verified, given_name, family_name, display_name, \
         phone_number, locale, zoneinfo, attributes, enabled, locked, must_change_password, archived_at, created_at, \
         updated_at, version FROM user_account WHERE tenant_id = $1 AND id = $2 {for_update}";
+    /// Whether a user is active, which stays so until the transaction ends.
+    pub(crate) SHARE_USER = "SELECT (enabled AND NOT locked) FROM user_account \
+        WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL {for_share}";
     /// The user whom an identifier names.
     pub(crate) USER_BY_IDENTIFIER = "SELECT u.id, u.tenant_id, u.username, u.email, u.email_verified, u.given_name, \
         u.family_name, u.display_name, u.phone_number, u.locale, u.zoneinfo, u.attributes, u.enabled, u.locked, \

@@ -71,7 +71,7 @@ impl Grants<'_> {
         (after, limit): (Option<GrantCursor>, u16),
     ) -> Result<Page<HeldGrant, GrantCursor>, Error> {
         let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, resource).await?;
+        let Found { seen, standing, .. } = self.0.find(authority, resource).await?;
         standing.require_sharer()?;
         let limit = usize::from(limit.clamp(1, MAX_PAGE));
         let entry = seen.entry().cloned().ok_or(Error::NotFound("resource"))?;

@@ -2,6 +2,7 @@
 
 use super::Grants;
 use super::model::{Grant, GrantedBy, NewGrant, PartyKind, ShareId, StoredGrant};
+use crate::claim::{Hold, Need};
 use crate::engine::{HELD_TOPIC, NODE_TOPIC};
 use crate::model::{Model, OWNER};
 use crate::standing::{Found, require_tenant};
@@ -38,9 +39,22 @@ impl Grants<'_> {
         new: NewGrant,
         cause: &Cause,
     ) -> Result<Written<Grant>, Error> {
+        let (stored, repeated) =
+            self.0.with_standing(|| self.try_share(authority, new.clone(), cause)).await?;
+        self.0.written(stored.named(&new.resource, &new.permission), repeated).await
+    }
+
+    /// Answers the grant as it is now, and whether it was so before.
+    async fn try_share(
+        self,
+        authority: &Authority,
+        new: NewGrant,
+        cause: &Cause,
+    ) -> Result<Option<(StoredGrant, bool)>, Error> {
         let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, &new.resource).await?;
-        standing.require_sharer()?;
+        let found = self.0.find(authority, &new.resource).await?;
+        let claim = found.claim(authority, Need::Share)?;
+        let seen = found.seen;
         let permission = permission_of(&seen.model, seen.entry().map(|entry| entry.of.key), &new.permission)?;
         if !self.0.exists(tenant, new.subject).await? {
             return Err(Error::NotFound("subject"));
@@ -59,21 +73,22 @@ impl Grants<'_> {
             created_at: now,
         };
         let (sharing, cause) = (self.0.clone(), cause.clone());
-        let (resource, name) = (new.resource.clone(), new.permission.clone());
-        let (stored, repeated) = self
-            .0
+        self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                if !claim.holds(tx, &sharing, Hold::Along).await? {
+                    return Ok(None);
+                }
                 let name = format!("{id} {}", new.resource);
                 if claimed(tx, &sharing, &cause, ("grant", tenant, &name)).await? {
                     let row = params![id.resource, id.party, id.permission];
                     let made = tx.query_opt(&schema::GRANT, &row, StoredGrant::from_row).await?;
                     // It may have been revoked since.
-                    return Ok((made.ok_or(Error::NotFound("grant"))?, true));
+                    return Ok(Some((made.ok_or(Error::NotFound("grant"))?, true)));
                 }
                 let (grant, changed) = write(tx, &wanted, now).await?;
                 if !changed {
-                    return Ok((grant, true));
+                    return Ok(Some((grant, true)));
                 }
                 let detail = json!({
                     "permission": new.permission, "subject": new.subject, "cascade": grant.cascade,
@@ -82,10 +97,9 @@ impl Grants<'_> {
                 let change = Change { tenant, action: "grant.create", target: ("resource", &new.resource) };
                 change.record(tx, &sharing, &cause, detail).await?;
                 announce(tx, tenant, id).await?;
-                Ok::<_, Error>((grant, false))
+                Ok::<_, Error>(Some((grant, false)))
             })
-            .await?;
-        self.0.written(stored.named(&resource, &name), repeated).await
+            .await
     }
 
     /// The grant.
@@ -94,7 +108,7 @@ impl Grants<'_> {
     /// [`Error::NotFound`], also for one that has ended; [`Error::Denied`] where the asker may not share the resource.
     pub async fn get(self, authority: &Authority, id: ShareId) -> Result<Grant, Error> {
         let missing = || Error::NotFound("grant");
-        let (resource, Found { seen, standing }) = self.find_of(authority, id).await?;
+        let (resource, Found { seen, standing, .. }) = self.find_of(authority, id).await?;
         standing.require_sharer()?;
         let permission = seen.model.permission_by_key(id.permission).ok_or_else(missing)?;
         let read = async move |tx: &mut Tx<'_>| {
@@ -122,14 +136,28 @@ impl Grants<'_> {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Denied`] where the asker may not share the resource.
     pub async fn revoke(self, authority: &Authority, id: ShareId, cause: &Cause) -> Result<Revision, Error> {
+        self.0.with_standing(|| self.try_revoke(authority, id, cause)).await?;
+        self.0.revision().await
+    }
+
+    async fn try_revoke(
+        self,
+        authority: &Authority,
+        id: ShareId,
+        cause: &Cause,
+    ) -> Result<Option<()>, Error> {
         let tenant = authority.tenant();
-        let (resource, Found { seen, standing }) = self.find_of(authority, id).await?;
-        standing.require_sharer()?;
-        let permission = seen.model.permission_by_key(id.permission).map(|permission| permission.id.clone());
+        let (resource, found) = self.find_of(authority, id).await?;
+        let claim = found.claim(authority, Need::Share)?;
+        let permission =
+            found.seen.model.permission_by_key(id.permission).map(|permission| permission.id.clone());
         let (sharing, cause) = (self.0.clone(), cause.clone());
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                if !claim.holds(tx, &sharing, Hold::Along).await? {
+                    return Ok(None);
+                }
                 let row = params![id.resource, id.party, id.permission];
                 if tx.execute(&schema::DELETE_GRANT, &row).await? == 0 {
                     return Err(Error::NotFound("grant"));
@@ -137,10 +165,10 @@ impl Grants<'_> {
                 let detail = json!({"permission": permission, "subject": id.party});
                 let change = Change { tenant, action: "grant.revoke", target: ("resource", &resource) };
                 change.record(tx, &sharing, &cause, detail).await?;
-                announce(tx, tenant, id).await
+                announce(tx, tenant, id).await?;
+                Ok(Some(()))
             })
-            .await?;
-        self.0.revision().await
+            .await
     }
 
     /// Revokes what a subject was granted on a resource: one permission, or all. Nothing to revoke is no error.
@@ -154,18 +182,33 @@ impl Grants<'_> {
         permission: Option<&str>,
         cause: &Cause,
     ) -> Result<RevokedMany, Error> {
+        let attempt = || self.try_revoke_from(authority, (resource, subject), permission, cause);
+        let grants = self.0.with_standing(attempt).await?;
+        Ok(RevokedMany { grants, revision: self.0.revision().await? })
+    }
+
+    async fn try_revoke_from(
+        self,
+        authority: &Authority,
+        (resource, subject): (&str, Party),
+        permission: Option<&str>,
+        cause: &Cause,
+    ) -> Result<Option<u64>, Error> {
         let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, resource).await?;
-        standing.require_sharer()?;
+        let found = self.0.find(authority, resource).await?;
+        let claim = found.claim(authority, Need::Share)?;
+        let seen = found.seen;
         let type_key = seen.entry().map(|entry| entry.of.key);
         let key = permission.map(|name| permission_of(&seen.model, type_key, name)).transpose()?;
         let node = seen.key();
         let (sharing, cause) = (self.0.clone(), cause.clone());
         let (resource, permission) = (resource.to_owned(), permission.map(str::to_owned));
-        let grants = self
-            .0
+        self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                if !claim.holds(tx, &sharing, Hold::Along).await? {
+                    return Ok(None);
+                }
                 let party = subject.uuid();
                 let grants = match key {
                     Some(key) => tx.execute(&schema::DELETE_GRANT, &params![node, party, key]).await?,
@@ -177,10 +220,9 @@ impl Grants<'_> {
                     change.record(tx, &sharing, &cause, detail).await?;
                     announce(tx, tenant, ShareId { resource: node, party, permission: 0 }).await?;
                 }
-                Ok::<_, Error>(grants)
+                Ok::<_, Error>(Some(grants))
             })
-            .await?;
-        Ok(RevokedMany { grants, revision: self.0.revision().await? })
+            .await
     }
 
     /// Revokes everything that was granted on a resource, in transactions of bounded size: a failure between two of them
@@ -194,26 +236,49 @@ impl Grants<'_> {
         resource: &str,
         cause: &Cause,
     ) -> Result<RevokedMany, Error> {
-        let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, resource).await?;
-        standing.require_sharer()?;
         let mut grants = 0_u64;
-        loop {
-            let (sharing, cause, key, id) = (self.0.clone(), cause.clone(), seen.key(), resource.to_owned());
-            let read = async move |tx: &mut Tx<'_>| {
+        let mut more = true;
+        while more {
+            let attempt = || self.try_revoke_some(authority, resource, cause);
+            let (removed, rest) = self.0.with_standing(attempt).await?;
+            grants = grants.saturating_add(removed);
+            more = rest;
+        }
+        Ok(RevokedMany { grants, revision: self.0.revision().await? })
+    }
+
+    /// Answers how many it has revoked, and whether there are more. The grant by which the asker does it goes last.
+    async fn try_revoke_some(
+        self,
+        authority: &Authority,
+        resource: &str,
+        cause: &Cause,
+    ) -> Result<Option<(u64, bool)>, Error> {
+        let tenant = authority.tenant();
+        let found = self.0.find(authority, resource).await?;
+        let claim = found.claim(authority, Need::Share)?;
+        let (sharing, cause, key) = (self.0.clone(), cause.clone(), found.seen.key());
+        let id = resource.to_owned();
+        self.0
+            .store()
+            .write(async move |tx: &mut Tx<'_>| {
+                if !claim.holds(tx, &sharing, Hold::Along).await? {
+                    return Ok(None);
+                }
                 let none = uuid::Uuid::nil();
                 let page = params![key, none, -1_i64, BATCH];
                 let found = tx.query(&schema::GRANT_PAGE, &page, StoredGrant::from_row).await?;
-                let ids: Vec<ShareId> = found.into_iter().map(|grant| grant.id).collect();
+                let mut ids: Vec<ShareId> = found.into_iter().map(|grant| grant.id).collect();
+                let mut more = i64::try_from(ids.len()).is_ok_and(|found| found >= BATCH);
+                if let (Some(own), 2..) = (claim.grant(), ids.len()) {
+                    more |= ids.contains(&own);
+                    ids.retain(|id| *id != own);
+                }
                 let what = ("resource", id.as_str());
-                remove(tx, (&sharing, &cause), tenant, (what, &ids)).await
-            };
-            match self.0.store().write(read).await? {
-                0 => break,
-                removed => grants = grants.saturating_add(removed),
-            }
-        }
-        Ok(RevokedMany { grants, revision: self.0.revision().await? })
+                let removed = remove(tx, (&sharing, &cause), tenant, (what, &ids)).await?;
+                Ok(Some((removed, more)))
+            })
+            .await
     }
 
     /// Revokes everything that a subject was granted in the tenant, in transactions of bounded size, as

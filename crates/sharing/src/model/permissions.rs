@@ -3,7 +3,7 @@
 use super::snapshot::closure;
 use super::{MAX_PERMISSIONS, Model, OWNER, TOPIC, TypeEntry, check_description, check_id, check_name};
 use crate::standing::require_tenant;
-use crate::write::{Change, Written, claimed, lock_tenant};
+use crate::write::{Change, Target, Written, claimed, lock_tenant};
 use crate::{Error, Revision, Sharing, schema};
 use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_identity::{Authority, Cause, Patch};
@@ -77,7 +77,6 @@ pub struct PermissionPatch {
 #[derive(Clone, Copy)]
 pub struct Permissions<'a>(pub(crate) &'a Sharing);
 
-#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
 impl Permissions<'_> {
     /// Declares a permission.
     ///
@@ -140,16 +139,15 @@ impl Permissions<'_> {
         })
     }
 
-    /// Changes a permission. With `version`, only if it still is at that version.
+    /// Changes a permission.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::NotFound`], [`Error::VersionConflict`], [`Error::Invalid`].
     pub async fn update(
         self,
         authority: &Authority,
-        (of, id): (Option<&str>, &str),
+        Target { id: (of, id), version }: Target<(Option<&str>, &str)>,
         patch: PermissionPatch,
-        version: Option<i64>,
         cause: &Cause,
     ) -> Result<Written<Permission>, Error> {
         require_tenant(authority)?;
@@ -197,8 +195,7 @@ impl Permissions<'_> {
     pub async fn delete(
         self,
         authority: &Authority,
-        (of, id): (Option<&str>, &str),
-        version: Option<i64>,
+        Target { id: (of, id), version }: Target<(Option<&str>, &str)>,
         cause: &Cause,
     ) -> Result<Revision, Error> {
         require_tenant(authority)?;

@@ -2,7 +2,7 @@
 
 use super::{MAX_TYPES, TOPIC, check_description, check_id, check_name};
 use crate::standing::require_tenant;
-use crate::write::{Change, Written, claimed, lock_tenant};
+use crate::write::{Change, Target, Written, claimed, lock_tenant};
 use crate::{Error, Revision, Sharing, schema};
 use keyreeve_base::Timestamp;
 use keyreeve_identity::{Authority, Cause, Patch};
@@ -54,7 +54,6 @@ pub struct TypePatch {
 #[derive(Clone, Copy)]
 pub struct Types<'a>(pub(crate) &'a Sharing);
 
-#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
 impl Types<'_> {
     /// Declares a type.
     ///
@@ -140,16 +139,15 @@ impl Types<'_> {
         Ok(page.take(usize::from(limit.clamp(1, crate::MAX_PAGE))).cloned().collect())
     }
 
-    /// Changes a type. With `version`, only if it still is at that version.
+    /// Changes a type.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::NotFound`], [`Error::VersionConflict`], [`Error::Invalid`].
     pub async fn update(
         self,
         authority: &Authority,
-        id: &str,
+        Target { id, version }: Target<&str>,
         patch: TypePatch,
-        version: Option<i64>,
         cause: &Cause,
     ) -> Result<Written<ResourceType>, Error> {
         require_tenant(authority)?;
@@ -184,7 +182,7 @@ impl Types<'_> {
         self.0.written(changed, false).await
     }
 
-    /// Removes a type, with its permissions. With `version`, only if it still is at that version.
+    /// Removes a type, with its permissions.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::NotFound`], [`Error::VersionConflict`]; [`Error::InUse`] while there are resources of
@@ -192,8 +190,7 @@ impl Types<'_> {
     pub async fn delete(
         self,
         authority: &Authority,
-        id: &str,
-        version: Option<i64>,
+        Target { id, version }: Target<&str>,
         cause: &Cause,
     ) -> Result<Revision, Error> {
         require_tenant(authority)?;

@@ -107,7 +107,7 @@ impl Questions<'_> {
         let mut attempt = 1;
         loop {
             let before = self.0.engine().changes(tenant);
-            let Found { seen, standing } = self.0.find(authority, &of.resource).await?;
+            let Found { seen, standing, .. } = self.0.find(authority, &of.resource).await?;
             if !over_tenant(authority) {
                 standing.require_sharer()?;
             }

@@ -2,10 +2,10 @@
 
 use super::Resources;
 use super::model::{Resource, ResourcePatch, StoredResource, attributes_text};
+use crate::claim::{Hold, Need};
 use crate::engine::{ID_TOPIC, NODE_TOPIC};
 use crate::grants::PartyKind;
-use crate::standing::Found;
-use crate::write::{Change, Written, check_version};
+use crate::write::{Change, Target, Written, check_version};
 use crate::{Error, Revision, schema};
 use keyreeve_base::TenantId;
 use keyreeve_identity::{Authority, Cause, Party};
@@ -45,30 +45,40 @@ pub(super) async fn hold(
     Ok(held)
 }
 
-#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
 impl Resources<'_> {
-    /// Changes a resource; takes ownership. With `version`, only if it still is at that version.
+    /// Changes a resource; takes ownership.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::VersionConflict`], [`Error::Invalid`].
     pub async fn update(
         self,
         authority: &Authority,
-        id: &str,
+        target: Target<&str>,
         patch: ResourcePatch,
-        version: Option<i64>,
         cause: &Cause,
     ) -> Result<Written<Resource>, Error> {
+        let changed = self.0.with_standing(|| self.try_update(authority, target, &patch, cause)).await?;
+        self.0.written(changed, false).await
+    }
+
+    async fn try_update(
+        self,
+        authority: &Authority,
+        Target { id, version }: Target<&str>,
+        patch: &ResourcePatch,
+        cause: &Cause,
+    ) -> Result<Option<Resource>, Error> {
         let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, id).await?;
-        standing.require_owner()?;
-        let key = seen.key();
-        let (sharing, cause) = (self.0.clone(), cause.clone());
-        let model = std::sync::Arc::clone(&seen.model);
-        let changed = self
-            .0
+        let found = self.0.find(authority, id).await?;
+        let claim = found.claim(authority, Need::Own)?;
+        let (key, model) = (found.seen.key(), std::sync::Arc::clone(&found.seen.model));
+        let (sharing, cause, patch) = (self.0.clone(), cause.clone(), patch.clone());
+        self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                if !claim.holds(tx, &sharing, Hold::Alone).await? {
+                    return Ok(None);
+                }
                 hold(tx, (tenant, key), version).await?;
                 let stored =
                     tx.query_one(&schema::RESOURCE, &params![tenant, key], StoredResource::from_row).await?;
@@ -90,10 +100,9 @@ impl Resources<'_> {
                 tx.execute(&schema::UPDATE_RESOURCE, &row).await?;
                 let change = Change { tenant, action: "resource.update", target: ("resource", &resource.id) };
                 change.record(tx, &sharing, &cause, json!({"fields": touched})).await?;
-                Ok::<_, Error>(resource)
+                Ok::<_, Error>(Some(resource))
             })
-            .await?;
-        self.0.written(changed, false).await
+            .await
     }
 
     /// Gives a resource to another owner; takes ownership. The former owner keeps what was granted, or comes from above.
@@ -103,26 +112,41 @@ impl Resources<'_> {
     pub async fn transfer(
         self,
         authority: &Authority,
-        id: &str,
+        target: Target<&str>,
         owner: Party,
-        version: Option<i64>,
         cause: &Cause,
     ) -> Result<Written<Resource>, Error> {
+        let attempt = || self.try_transfer(authority, target, owner, cause);
+        let (key, repeated) = self.0.with_standing(attempt).await?;
+        let resource = self.0.resource_now(authority.tenant(), key).await?;
+        self.0.written(resource, repeated).await
+    }
+
+    /// Answers the resource, and whether it was the new owner's already.
+    async fn try_transfer(
+        self,
+        authority: &Authority,
+        Target { id, version }: Target<&str>,
+        owner: Party,
+        cause: &Cause,
+    ) -> Result<Option<(i64, bool)>, Error> {
         let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, id).await?;
-        standing.require_owner()?;
+        let found = self.0.find(authority, id).await?;
+        let claim = found.claim(authority, Need::Own)?;
         if !self.0.is_active(tenant, owner).await? {
             return Err(Error::NotFound("owner"));
         }
-        let key = seen.key();
+        let key = found.seen.key();
         let (sharing, cause, name) = (self.0.clone(), cause.clone(), id.to_owned());
-        let repeated = self
-            .0
+        self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                if !claim.holds(tx, &sharing, Hold::Alone).await? {
+                    return Ok(None);
+                }
                 let held = hold(tx, (tenant, key), version).await?;
                 if held.owner == owner {
-                    return Ok(true);
+                    return Ok(Some((key, true)));
                 }
                 let now = sharing.world().now();
                 let (kind, party) = (PartyKind::of(owner), owner.uuid());
@@ -132,11 +156,9 @@ impl Resources<'_> {
                 let change = Change { tenant, action: "resource.transfer", target: ("resource", &name) };
                 change.record(tx, &sharing, &cause, detail).await?;
                 tx.changed(Some(tenant), NODE_TOPIC, &key.to_string()).await?;
-                Ok::<_, Error>(false)
+                Ok::<_, Error>(Some((key, false)))
             })
-            .await?;
-        let resource = self.0.resource_now(seen.tenant, key).await?;
-        self.0.written(resource, repeated).await
+            .await
     }
 
     /// Removes a resource with its grants; takes ownership. What lies below it goes with it, or keeps it from going, as
@@ -148,19 +170,32 @@ impl Resources<'_> {
     pub async fn delete(
         self,
         authority: &Authority,
-        id: &str,
+        target: Target<&str>,
         delete: Delete,
-        version: Option<i64>,
         cause: &Cause,
     ) -> Result<Revision, Error> {
+        self.0.with_standing(|| self.try_delete(authority, target, delete, cause)).await?;
+        self.0.revision().await
+    }
+
+    async fn try_delete(
+        self,
+        authority: &Authority,
+        Target { id, version }: Target<&str>,
+        delete: Delete,
+        cause: &Cause,
+    ) -> Result<Option<()>, Error> {
         let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, id).await?;
-        standing.require_owner()?;
-        let key = seen.key();
+        let found = self.0.find(authority, id).await?;
+        let claim = found.claim(authority, Need::Own)?;
+        let key = found.seen.key();
         let (sharing, cause, name) = (self.0.clone(), cause.clone(), id.to_owned());
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                if !claim.holds(tx, &sharing, Hold::Alone).await? {
+                    return Ok(None);
+                }
                 // Whoever is making a child is done, or comes too late and finds no parent.
                 hold(tx, (tenant, key), version).await?;
                 let child =
@@ -174,9 +209,8 @@ impl Resources<'_> {
                 change.record(tx, &sharing, &cause, detail).await?;
                 tx.changed(Some(tenant), ID_TOPIC, &name).await?;
                 tx.changed(Some(tenant), NODE_TOPIC, &key.to_string()).await?;
-                Ok::<_, Error>(())
+                Ok::<_, Error>(Some(()))
             })
-            .await?;
-        self.0.revision().await
+            .await
     }
 }

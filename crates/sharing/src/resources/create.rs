@@ -2,6 +2,7 @@
 
 use super::model::{NewResource, Resource, StoredResource, attributes_text};
 use super::{Resources, chain};
+use crate::claim::{Claim, Hold, Need};
 use crate::engine::{ID_TOPIC, NODE_TOPIC};
 use crate::grants::PartyKind;
 use crate::model::check_id;
@@ -46,9 +47,24 @@ impl Resources<'_> {
         new: NewResource,
         cause: &Cause,
     ) -> Result<Written<Resource>, Error> {
-        let tenant = authority.tenant();
         new.check()?;
-        let (owner, parent) = self.may_create(authority, &new).await?;
+        let made = self.0.with_standing(|| self.try_create(authority, &new, cause)).await?;
+        match made {
+            Ok(made) => self.0.written(made, false).await,
+            Err(before) => self.0.written(self.get(authority, &before).await?, true).await,
+        }
+    }
+
+    /// Answers the resource, or the identifier of what the same request has made before.
+    async fn try_create(
+        self,
+        authority: &Authority,
+        new: &NewResource,
+        cause: &Cause,
+    ) -> Result<Option<Result<Resource, String>>, Error> {
+        let tenant = authority.tenant();
+        let (owner, claim) = self.may_create(authority, new).await?;
+        let parent = claim.as_ref().map(Claim::resource);
         let model = self.0.model(tenant).await?;
         let entry = model.type_of(&new.resource_type).ok_or(Error::NotFound("resource type"))?;
         let type_key = entry.of.key;
@@ -67,10 +83,15 @@ impl Resources<'_> {
             .0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
+                if let Some(claim) = &claim
+                    && !claim.holds(tx, &sharing, Hold::Along).await?
+                {
+                    return Ok(None);
+                }
                 if let Some(before) =
                     claimed_before(tx, &sharing, &cause, (tenant, &content, made_id)).await?
                 {
-                    return Ok(Err(before));
+                    return Ok(Some(Err(before)));
                 }
                 let place = match parent {
                     Some(parent) => Some(find_parent(tx, &sharing, tenant, parent).await?),
@@ -86,17 +107,16 @@ impl Resources<'_> {
                 let detail = json!({"type": content.resource_type, "owner": owner, "parent": content.parent});
                 let change = Change { tenant, action: "resource.create", target: ("resource", &name) };
                 change.record(tx, &sharing, &cause, detail).await?;
-                Ok::<_, Error>(Ok(key))
+                Ok::<_, Error>(Some(Ok(key)))
             })
             .await?;
         let key = match made {
-            Ok(key) => key,
-            Err(before) => {
-                let resource = self.get(authority, &before).await?;
-                return self.0.written(resource, true).await;
-            }
+            Some(Ok(key)) => key,
+            Some(Err(before)) => return Ok(Some(Err(before))),
+            None => return Ok(None),
         };
-        let resource = Resource {
+        let new = new.clone();
+        Ok(Some(Ok(Resource {
             key,
             id,
             resource_type: new.resource_type,
@@ -110,16 +130,15 @@ impl Resources<'_> {
             created_at: now,
             updated_at: now,
             version: 1,
-        };
-        self.0.written(resource, false).await
+        })))
     }
 
-    /// Who is to own a new resource, and the key of its parent.
+    /// Who is to own a new resource, and the asker's standing towards its parent.
     async fn may_create(
         self,
         authority: &Authority,
         new: &NewResource,
-    ) -> Result<(Party, Option<i64>), Error> {
+    ) -> Result<(Party, Option<Claim>), Error> {
         let tenant = authority.tenant();
         let own = asker(authority);
         let parent = match &new.parent {
@@ -130,18 +149,18 @@ impl Resources<'_> {
                 Err(error) => return Err(error),
             },
         };
-        let key = parent.as_ref().map(|found| found.seen.key());
         if over_tenant(authority) {
+            let claim = parent.map(|found| found.claim(authority, Need::Share)).transpose()?;
             let owner = new.owner.or(own).ok_or_else(|| Error::invalid("owner", "has to be named"))?;
             if !self.0.exists(tenant, owner).await? {
                 return Err(Error::NotFound("owner"));
             }
-            return Ok((owner, key));
+            return Ok((owner, claim));
         }
-        let Some(Found { standing, .. }) = parent else {
+        let Some(parent) = parent else {
             return Err(Error::Denied("authority over the tenant, or a parent that the asker may share"));
         };
-        standing.require_sharer()?;
+        let claim = parent.claim(authority, Need::Share)?;
         let Some(own) = own else { return Err(Error::Denied("authority over the tenant")) };
         if new.owner.is_some_and(|owner| owner != own) {
             return Err(Error::Denied("authority over the tenant, to make a resource that is another's"));
@@ -149,7 +168,7 @@ impl Resources<'_> {
         if new.id.is_some() {
             return Err(Error::Denied("authority over the tenant, to choose an identifier"));
         }
-        Ok((own, key))
+        Ok((own, Some(claim)))
     }
 
     /// The resource, for whoever has some permission on it.

@@ -3,9 +3,9 @@
 use super::change::hold;
 use super::model::{Resource, StoredResource};
 use super::{Resources, chain};
+use crate::claim::{Claim, Hold, Need};
 use crate::engine::NODE_TOPIC;
-use crate::standing::Found;
-use crate::write::{Change, Written, lock_tenant};
+use crate::write::{Change, Target, Written, lock_tenant};
 use crate::{Error, Sharing, schema};
 use keyreeve_base::TenantId;
 use keyreeve_identity::{Authority, Cause};
@@ -24,9 +24,20 @@ struct Move {
     /// The new parent's key and identifier.
     to: Option<(i64, String)>,
     version: Option<i64>,
+    /// The standing towards the resource, and towards the new parent.
+    claims: (Claim, Option<Claim>),
 }
 
-#[allow(clippy::too_many_arguments, reason = "who, which, what, at which version, and by what cause")]
+/// How a move went.
+enum Moved {
+    /// It was made; or (true) the resource lies there already.
+    Done(bool),
+    /// Others have moved something since the subtree was measured.
+    Overtaken,
+    /// The asker's standing is gone.
+    Unfounded,
+}
+
 impl Resources<'_> {
     /// Puts a resource, with everything below it, below another, or below none. Takes ownership of the resource, and the
     /// new parent must be one that the asker may share: whoever has something there gets it here. To take a resource out of
@@ -38,38 +49,50 @@ impl Resources<'_> {
     pub async fn move_to(
         self,
         authority: &Authority,
-        id: &str,
+        target: Target<&str>,
         parent: Option<&str>,
-        version: Option<i64>,
         cause: &Cause,
     ) -> Result<Written<Resource>, Error> {
-        let tenant = authority.tenant();
-        let Found { seen, standing } = self.0.find(authority, id).await?;
-        standing.require_owner()?;
-        let to = match parent {
-            None => None,
+        let attempt = || async {
+            let wanted = self.decide(authority, target, parent).await?;
+            for _ in 0..ATTEMPTS {
+                match self.try_move(&wanted, cause).await? {
+                    Moved::Done(repeated) => return Ok(Some((wanted.key, repeated))),
+                    Moved::Overtaken => {}
+                    Moved::Unfounded => return Ok(None),
+                }
+            }
+            Err(keyreeve_store::Error::Busy { reason: "others are moving resources".to_owned() }.into())
+        };
+        let (key, repeated) = self.0.with_standing(attempt).await?;
+        let resource = self.0.resource_now(authority.tenant(), key).await?;
+        self.0.written(resource, repeated).await
+    }
+
+    async fn decide(
+        self,
+        authority: &Authority,
+        Target { id, version }: Target<&str>,
+        parent: Option<&str>,
+    ) -> Result<Move, Error> {
+        let found = self.0.find(authority, id).await?;
+        let own = found.claim(authority, Need::Own)?;
+        let (to, share) = match parent {
+            None => (None, None),
             Some(parent) => match self.0.find(authority, parent).await {
                 Ok(found) => {
-                    found.standing.require_sharer()?;
-                    Some((found.seen.key(), parent.to_owned()))
+                    let share = found.claim(authority, Need::Share)?;
+                    (Some((found.seen.key(), parent.to_owned())), Some(share))
                 }
                 Err(Error::NotFound(_)) => return Err(Error::NotFound("parent")),
                 Err(error) => return Err(error),
             },
         };
-        let key = seen.key();
-        let wanted = Move { tenant, id: id.to_owned(), key, to, version };
-        for _ in 0..ATTEMPTS {
-            if let Some(repeated) = self.try_move(&wanted, cause).await? {
-                let resource = self.0.resource_now(tenant, key).await?;
-                return self.0.written(resource, repeated).await;
-            }
-        }
-        Err(keyreeve_store::Error::Busy { reason: "others are moving resources".to_owned() }.into())
+        let (tenant, key) = (authority.tenant(), found.seen.key());
+        Ok(Move { tenant, id: id.to_owned(), key, to, version, claims: (own, share) })
     }
 
-    /// Moves; none where others moved since the subtree was measured; true where it lies there already.
-    async fn try_move(self, wanted: &Move, cause: &Cause) -> Result<Option<bool>, Error> {
+    async fn try_move(self, wanted: &Move, cause: &Cause) -> Result<Moved, Error> {
         let (tenant, key) = (wanted.tenant, wanted.key);
         let max = i64::from(self.0.max_depth());
         // Measured beside the writers, since it may be large: they go on, and only another move makes it worthless. One
@@ -90,12 +113,21 @@ impl Resources<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 if lock_tenant(tx, tenant).await? != epoch.saturating_add(1) {
-                    return Ok(None);
+                    return Ok(Moved::Overtaken);
+                }
+                let (own, share) = &wanted.claims;
+                let founded = own.holds(tx, &sharing, Hold::Alone).await?
+                    && match share {
+                        Some(share) => share.holds(tx, &sharing, Hold::Along).await?,
+                        None => true,
+                    };
+                if !founded {
+                    return Ok(Moved::Unfounded);
                 }
                 let held = hold(tx, (tenant, key), wanted.version).await?;
                 let to = wanted.to.as_ref().map(|(key, _)| *key);
                 if held.parent == to {
-                    return Ok(Some(true));
+                    return Ok(Moved::Done(true));
                 }
                 if let Some(to) = to {
                     check_place(tx, &sharing, (tenant, key, to), height).await?;
@@ -113,7 +145,7 @@ impl Resources<'_> {
                 let change = Change { tenant, action: "resource.move", target: ("resource", &wanted.id) };
                 change.record(tx, &sharing, &cause, detail).await?;
                 tx.changed(Some(tenant), NODE_TOPIC, &key.to_string()).await?;
-                Ok::<_, Error>(Some(false))
+                Ok::<_, Error>(Moved::Done(false))
             })
             .await
     }

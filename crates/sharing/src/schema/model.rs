@@ -9,6 +9,8 @@ statements! {
         ON CONFLICT (tenant_id) DO UPDATE SET epoch = sharing_tree.epoch + 1 RETURNING epoch";
     /// The tenant's epoch.
     pub(crate) EPOCH = "SELECT epoch FROM sharing_tree WHERE tenant_id = $1";
+    /// The same, which nobody raises until the transaction ends.
+    pub(crate) SHARE_EPOCH = "SELECT epoch FROM sharing_tree WHERE tenant_id = $1 {for_share}";
     /// A tenant's types.
     pub(crate) TYPES = "SELECT key, id, name, description, created_at, updated_at, version FROM sharing_type \
         WHERE tenant_id = $1 ORDER BY id";

@@ -38,6 +38,9 @@ statements! {
     /// A resource, held until the transaction ends.
     pub(crate) HOLD_RESOURCE = "SELECT id, type_key, parent_key, owner_kind, owner_id, version FROM sharing_resource \
         WHERE tenant_id = $1 AND key = $2 AND id IS NOT NULL {for_update}";
+    /// The same, but that others may rely on it as well.
+    pub(crate) SHARE_RESOURCE = "SELECT id, type_key, parent_key, owner_kind, owner_id, version FROM sharing_resource \
+        WHERE tenant_id = $1 AND key = $2 AND id IS NOT NULL {for_share}";
     /// A new resource; no row where the identifier is taken.
     pub(crate) INSERT_RESOURCE = "INSERT INTO sharing_resource (tenant_id, id, type_key, parent_key, owner_kind, owner_id, \
         created_at, updated_at, version, name, description, full_text, attributes, metadata) \
@@ -61,6 +64,9 @@ statements! {
     /// A grant, about to be written anew.
     pub(crate) HOLD_GRANT = "SELECT cascades, expires_at, created_at FROM sharing_grant WHERE resource_key = $1 \
         AND party_id = $2 AND permission_key = $3 {for_update}";
+    /// A grant that somebody relies on until the transaction ends.
+    pub(crate) SHARE_GRANT = "SELECT cascades, expires_at FROM sharing_grant WHERE resource_key = $1 \
+        AND party_id = $2 AND permission_key = $3 {for_share}";
     /// Writes a grant.
     pub(crate) WRITE_GRANT = "INSERT INTO sharing_grant (resource_key, party_id, permission_key, party_kind, cascades, \
         expires_at, granted_kind, granted_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \

@@ -110,12 +110,12 @@ on_both_engines! {
         house.folder("early", ada, None).await;
         house.folder("late", ada, None).await;
         house.file("doc", ada, Some("early")).await;
-        house.sharing.resources().move_to(&house.admin, "early", Some("late"), None, &by()).await.unwrap();
+        house.sharing.resources().move_to(&house.admin, "early".into(), Some("late"), &by()).await.unwrap();
         house.folder("gone", ada, None).await;
         house.file("gone too", ada, Some("gone")).await;
         house.share("late", "READ", bob, true).await;
         house.share("gone too", "READ", bob, true).await;
-        house.sharing.resources().delete(&house.admin, "gone", Delete::WithChildren, None, &by()).await.unwrap();
+        house.sharing.resources().delete(&house.admin, "gone".into(), Delete::WithChildren, &by()).await.unwrap();
         let lines = export(&house).await;
         assert_eq!(lines.len(), 2 + 6 + 1 + 3 + 1, "{lines:#?}");
         let second = crate::house::house(engine).await;
@@ -142,7 +142,7 @@ on_both_engines! {
         lines.extend((0..100).map(|n| grant(&format!("c{n}"), bob)));
         lines.push(grant("kept", bob));
         assert!(load(&house, &lines).await.iter().all(Result::is_ok));
-        house.sharing.resources().delete(&house.admin, "top", Delete::WithChildren, None, &by()).await.unwrap();
+        house.sharing.resources().delete(&house.admin, "top".into(), Delete::WithChildren, &by()).await.unwrap();
         assert!(!house.may(ada, "OWNER", "d7").await && house.may(bob, "READ", "kept").await);
         assert_eq!(rows(&house).await, (1_252, 101));
         sweep(&house).await;
@@ -176,7 +176,7 @@ on_both_engines! {
         users.change_state((house.tenant, bob), StateChange::Archive, None, &by()).await.unwrap();
         house.identity.groups().delete((house.tenant, team), None, &by()).await.unwrap();
         let permissions = house.sharing.permissions();
-        permissions.delete(&house.admin, (Some("FILE"), "WRITE"), None, &by()).await.unwrap();
+        permissions.delete(&house.admin, (Some("FILE"), "WRITE").into(), &by()).await.unwrap();
         sweep(&house).await;
         assert_eq!(rows(&house).await.1, 5, "they may be new");
         house.test.clock.advance(Duration::from_secs(61));

@@ -49,7 +49,7 @@ on_both_engines! {
         house.share("by group", "READ", team, false).await;
         house.share("from above", "READ", bob, true).await;
         house.share("removed", "READ", bob, true).await;
-        house.sharing.resources().transfer(&house.admin, "owned", bob, None, &by()).await.unwrap();
+        house.sharing.resources().transfer(&house.admin, "owned".into(), bob, &by()).await.unwrap();
         let (_, second) = house.second().await;
         let asked = ["granted", "by group", "moved", "owned", "removed"];
         for id in asked {
@@ -58,9 +58,9 @@ on_both_engines! {
         let resources = house.sharing.resources();
         house.sharing.grants().revoke_from(&house.admin, ("granted", bob), None, &by()).await.unwrap();
         house.leave(team, bob).await;
-        resources.move_to(&house.admin, "moved", None, None, &by()).await.unwrap();
-        resources.transfer(&house.admin, "owned", ada, None, &by()).await.unwrap();
-        resources.delete(&house.admin, "removed", keyreeve_sharing::Delete::Alone, None, &by()).await.unwrap();
+        resources.move_to(&house.admin, "moved".into(), None, &by()).await.unwrap();
+        resources.transfer(&house.admin, "owned".into(), ada, &by()).await.unwrap();
+        resources.delete(&house.admin, "removed".into(), keyreeve_sharing::Delete::Alone, &by()).await.unwrap();
         for id in asked {
             assert!(!house.may(bob, "READ", id).await, "{id}: the node that wrote it knows at once");
         }

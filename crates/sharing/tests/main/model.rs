@@ -1,7 +1,7 @@
 //! Types and permissions.
 
 use crate::house::{House, by, house};
-use keyreeve_sharing::{Error, Patch, PermissionPatch, TypePatch};
+use keyreeve_sharing::{Error, Patch, PermissionPatch, Target, TypePatch};
 use keyreeve_testkit::{Engine, on_both_engines};
 
 fn is_invalid(result: &Result<(), Error>, of: &str) -> bool {
@@ -11,7 +11,7 @@ fn is_invalid(result: &Result<(), Error>, of: &str) -> bool {
 async fn implies(house: &House, id: &str, implied: &[&str]) -> Result<(), Error> {
     let implies = Some(implied.iter().map(ToString::to_string).collect());
     let patch = PermissionPatch { implies, ..PermissionPatch::default() };
-    house.sharing.permissions().update(&house.admin, (Some("FILE"), id), patch, None, &by()).await.map(drop)
+    house.sharing.permissions().update(&house.admin, (Some("FILE"), id).into(), patch, &by()).await.map(drop)
 }
 
 on_both_engines! {
@@ -83,7 +83,7 @@ on_both_engines! {
         house.share("doc", "READ", bob, false).await;
         assert!(house.may(bob, "READ", "doc").await);
         let permissions = house.sharing.permissions();
-        permissions.delete(&house.admin, (Some("FILE"), "READ"), None, &by()).await.unwrap();
+        permissions.delete(&house.admin, (Some("FILE"), "READ").into(), &by()).await.unwrap();
         assert!(!house.may(bob, "READ", "doc").await);
         house.permission(Some("FILE"), "READ", false, &[]).await.unwrap();
         assert!(!house.may(bob, "READ", "doc").await);
@@ -97,12 +97,12 @@ on_both_engines! {
         let ada = house.user("ada").await;
         house.file("doc", ada, None).await;
         let types = house.sharing.types();
-        assert!(matches!(types.delete(&house.admin, "FILE", None, &by()).await, Err(Error::InUse(_))));
-        assert!(matches!(types.delete(&house.admin, "FOLDER", Some(7), &by()).await, Err(Error::VersionConflict)));
-        types.delete(&house.admin, "FOLDER", Some(1), &by()).await.unwrap();
+        assert!(matches!(types.delete(&house.admin, "FILE".into(), &by()).await, Err(Error::InUse(_))));
+        assert!(matches!(types.delete(&house.admin, Target::new("FOLDER", Some(7)), &by()).await, Err(Error::VersionConflict)));
+        types.delete(&house.admin, Target::new("FOLDER", Some(1)), &by()).await.unwrap();
         assert!(matches!(types.get(&house.admin, "FOLDER").await, Err(Error::NotFound(_))));
         let patch = TypePatch { name: Some("paper".to_owned()), description: Patch::Set("of it".to_owned()) };
-        let changed = types.update(&house.admin, "FILE", patch, Some(1), &by()).await.unwrap().value;
+        let changed = types.update(&house.admin, Target::new("FILE", Some(1)), patch, &by()).await.unwrap().value;
         assert_eq!((changed.version, changed.name.as_str()), (2, "paper"));
         assert_eq!(types.get(&house.admin, "FILE").await.unwrap(), changed);
         let actions: Vec<String> = house.entries().await.into_iter().map(|entry| entry.action).collect();

@@ -155,17 +155,17 @@ async fn change(house: &House, town: &mut Town, dice: &mut Dice, grants: &mut Ve
         7 => {
             let (_, to) = dice.pick(&town.resources);
             let to = Some(to.as_str()).filter(|_| dice.below(4) > 0);
-            let _ = house.sharing.resources().move_to(&house.admin, &id, to, None, &by()).await;
+            let _ = house.sharing.resources().move_to(&house.admin, id.as_str().into(), to, &by()).await;
         }
         8 => {
             let owner = dice.pick(&parties);
-            house.sharing.resources().transfer(&house.admin, &id, owner, None, &by()).await.unwrap();
+            house.sharing.resources().transfer(&house.admin, id.as_str().into(), owner, &by()).await.unwrap();
         }
         9 if town.resources.len() > 8 => {
             house
                 .sharing
                 .resources()
-                .delete(&house.admin, &id, Delete::WithChildren, None, &by())
+                .delete(&house.admin, id.as_str().into(), Delete::WithChildren, &by())
                 .await
                 .unwrap();
             let mut left = Vec::new();
@@ -389,10 +389,10 @@ on_both_engines! {
         assert_eq!(first.items.last().unwrap().id, "b1");
         of.after = first.next;
         let resources = house.sharing.resources();
-        resources.delete(&house.admin, "b1", Delete::Alone, None, &by()).await.unwrap();
+        resources.delete(&house.admin, "b1".into(), Delete::Alone, &by()).await.unwrap();
         let rest = questions.resources_of(&house.admin, &of, Freshness::Bounded).await.unwrap();
         assert_eq!(rest.items.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["b2", "c0", "c1", "c2"]);
-        resources.move_to(&house.admin, "b", None, None, &by()).await.unwrap();
+        resources.move_to(&house.admin, "b".into(), None, &by()).await.unwrap();
         let rest = questions.resources_of(&house.admin, &of, Freshness::Bounded).await.unwrap();
         assert_eq!(rest.items.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["c0", "c1", "c2"]);
     }

@@ -2,15 +2,15 @@
 
 use crate::house::{House, by, house, house_with, new_grant};
 use keyreeve_identity::{Party, RequestKey};
-use keyreeve_sharing::{Delete, Error, Line, NewResource, Patch, ResourcePatch, SharingOptions};
+use keyreeve_sharing::{Delete, Error, Line, NewResource, Patch, ResourcePatch, SharingOptions, Target};
 use keyreeve_testkit::{Engine, on_both_engines};
 
 async fn move_to(house: &House, id: &str, parent: Option<&str>) -> Result<(), Error> {
-    house.sharing.resources().move_to(&house.admin, id, parent, None, &by()).await.map(drop)
+    house.sharing.resources().move_to(&house.admin, id.into(), parent, &by()).await.map(drop)
 }
 
 async fn delete(house: &House, id: &str, how: Delete) -> Result<(), Error> {
-    house.sharing.resources().delete(&house.admin, id, how, None, &by()).await.map(drop)
+    house.sharing.resources().delete(&house.admin, id.into(), how, &by()).await.map(drop)
 }
 
 fn is_invalid<T>(result: &Result<T, Error>, of: &str) -> bool {
@@ -46,10 +46,10 @@ on_both_engines! {
         assert_eq!(resources.get(&house.admin, &made.id).await.unwrap(), made);
         assert_eq!((made.owner, made.parent.as_deref(), made.version), (ada, Some("top"), 1));
         let patch = ResourcePatch { name: Some("b".to_owned()), text: Patch::Clear, ..ResourcePatch::default() };
-        let changed = resources.update(&house.admin, &made.id, patch.clone(), Some(1), &by()).await.unwrap().value;
+        let changed = resources.update(&house.admin, Target::new(&made.id, Some(1)), patch.clone(), &by()).await.unwrap().value;
         assert_eq!(resources.get(&house.admin, &made.id).await.unwrap(), changed);
         assert_eq!((changed.name.as_str(), changed.text, changed.version), ("b", None, 2));
-        let late = resources.update(&house.admin, &made.id, patch, Some(1), &by()).await;
+        let late = resources.update(&house.admin, Target::new(&made.id, Some(1)), patch, &by()).await;
         assert!(matches!(late, Err(Error::VersionConflict)));
         for (field, new) in [
             ("name", NewResource { name: " ".to_owned(), ..new.clone() }),
@@ -126,13 +126,13 @@ on_both_engines! {
         house.folder("top", ada, None).await;
         house.file("doc", ada, Some("top")).await;
         let resources = house.sharing.resources();
-        resources.transfer(&house.admin, "top", bob, Some(1), &by()).await.unwrap();
+        resources.transfer(&house.admin, Target::new("top", Some(1)), bob, &by()).await.unwrap();
         for permission in ["READ", "WRITE", "SHARE", "OWNER"] {
             assert!(house.may(bob, permission, "doc").await, "{permission}");
         }
         assert!(!house.may(ada, "READ", "top").await && house.may(ada, "READ", "doc").await);
         let nobody = Party::User(house.test.world.new_id());
-        let given = resources.transfer(&house.admin, "top", nobody, None, &by()).await;
+        let given = resources.transfer(&house.admin, "top".into(), nobody, &by()).await;
         assert!(matches!(given, Err(Error::NotFound("owner"))));
     }
 

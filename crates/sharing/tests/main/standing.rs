@@ -51,10 +51,10 @@ on_both_engines! {
         assert!(matches!(owner, Err(Error::Invalid { field: "permission", .. })));
         // Who shares owns nothing: no change, no transfer, no removal.
         let resources = house.sharing.resources();
-        assert!(denied(&resources.update(&as_bob, "doc", ResourcePatch::default(), None, &by()).await));
-        assert!(denied(&resources.transfer(&as_bob, "doc", bob, None, &by()).await));
-        assert!(denied(&resources.delete(&as_bob, "doc", Delete::Alone, None, &by()).await));
-        assert!(denied(&resources.move_to(&as_bob, "doc", None, None, &by()).await));
+        assert!(denied(&resources.update(&as_bob, "doc".into(), ResourcePatch::default(), &by()).await));
+        assert!(denied(&resources.transfer(&as_bob, "doc".into(), bob, &by()).await));
+        assert!(denied(&resources.delete(&as_bob, "doc".into(), Delete::Alone, &by()).await));
+        assert!(denied(&resources.move_to(&as_bob, "doc".into(), None, &by()).await));
     }
 
     async fn ac_72_a_move_takes_rights_at_both_ends(engine: Engine) {
@@ -67,14 +67,14 @@ on_both_engines! {
         house.file("bait", bob, Some("bobs")).await;
         let as_bob = house.as_party(bob).await;
         let resources = house.sharing.resources();
-        assert!(missing(&resources.move_to(&as_bob, "secret", Some("bobs"), None, &by()).await));
-        let into = resources.move_to(&as_bob, "bait", Some("adas"), None, &by()).await;
+        assert!(missing(&resources.move_to(&as_bob, "secret".into(), Some("bobs"), &by()).await));
+        let into = resources.move_to(&as_bob, "bait".into(), Some("adas"), &by()).await;
         assert!(matches!(into, Err(Error::NotFound("parent"))));
         house.share("adas", "WRITE", bob, true).await;
-        assert!(denied(&resources.move_to(&as_bob, "secret", Some("bobs"), None, &by()).await));
-        assert!(denied(&resources.move_to(&as_bob, "bait", Some("adas"), None, &by()).await));
+        assert!(denied(&resources.move_to(&as_bob, "secret".into(), Some("bobs"), &by()).await));
+        assert!(denied(&resources.move_to(&as_bob, "bait".into(), Some("adas"), &by()).await));
         house.share("adas", "SHARE", bob, false).await;
-        resources.move_to(&as_bob, "bait", Some("adas"), None, &by()).await.unwrap();
+        resources.move_to(&as_bob, "bait".into(), Some("adas"), &by()).await.unwrap();
         assert!(house.may(ada, "OWNER", "bait").await, "what lies in a tree is its owner's");
     }
 
@@ -95,8 +95,8 @@ on_both_engines! {
         assert!(matches!(below, Err(Error::NotFound("parent"))));
         let new = NewType { id: "X".to_owned(), name: "x".to_owned(), description: None };
         assert!(denied(&house.sharing.types().create(&as_ada, new, &by()).await));
-        assert!(denied(&house.sharing.types().delete(&as_ada, "FILE", None, &by()).await));
-        assert!(denied(&house.sharing.permissions().delete(&as_ada, (Some("FILE"), "READ"), None, &by()).await));
+        assert!(denied(&house.sharing.types().delete(&as_ada, "FILE".into(), &by()).await));
+        assert!(denied(&house.sharing.permissions().delete(&as_ada, (Some("FILE"), "READ").into(), &by()).await));
         assert!(denied(&house.sharing.grants().revoke_all_of(&as_ada, bob, &by()).await));
     }
 

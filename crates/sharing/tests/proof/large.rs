@@ -86,7 +86,7 @@ on_both_engines! {
         assert_eq!(first_page(&house, bob, "FOLDER").await, listed);
         // As deep as it may be, and no deeper; and no circle of a thousand.
         let resources = house.sharing.resources();
-        let circle = resources.move_to(&house.admin, "n0", Some("n999"), None, &by()).await;
+        let circle = resources.move_to(&house.admin, "n0".into(), Some("n999"), &by()).await;
         assert!(matches!(circle, Err(Error::Invalid { field: "parent", .. })));
         house.folder("tall", ada, None).await;
         let deeper: Vec<Line> = (1..30)
@@ -96,10 +96,10 @@ on_both_engines! {
             })))
             .collect();
         load(&house, &deeper).await;
-        let deep = resources.move_to(&house.admin, "tall", Some("n999"), None, &by()).await;
+        let deep = resources.move_to(&house.admin, "tall".into(), Some("n999"), &by()).await;
         assert!(matches!(deep, Err(Error::Invalid { field: "parent", .. })), "1,030 levels");
         // Gone at once, and cleared away a step at a time.
-        resources.delete(&house.admin, "n0", Delete::WithChildren, None, &by()).await.unwrap();
+        resources.delete(&house.admin, "n0".into(), Delete::WithChildren, &by()).await.unwrap();
         assert!(!house.may(ada, "OWNER", "n999").await && first_page(&house, bob, "FOLDER").await.is_empty());
         let mut swept = 0;
         for _ in 0..1_100 {
@@ -200,7 +200,7 @@ fn ac_70_very_many_children_of_one_resource() {
         house
             .sharing
             .resources()
-            .delete(&house.admin, "top", Delete::WithChildren, None, &by())
+            .delete(&house.admin, "top".into(), Delete::WithChildren, &by())
             .await
             .unwrap();
         assert!(!house.may(eve, "READ", &last).await && first_page(&house, eve, "FILE").await.is_empty());
@@ -225,7 +225,7 @@ fn more_grants_of_one_party_than_are_read_at_once() {
             house.permission(Some("FOLDER"), &name, false, &[]).await.unwrap();
             house.share("crowded", &name, bob, true).await;
             let of = (Some("FOLDER"), &*name);
-            house.sharing.permissions().delete(&house.admin, of, None, &by()).await.unwrap();
+            house.sharing.permissions().delete(&house.admin, of.into(), &by()).await.unwrap();
         }
         for id in ["before", "crowded", "behind"] {
             house.share(id, "READ", bob, true).await;

@@ -67,8 +67,11 @@ impl Register {
             Way::Move => drop(house.share(&top, "READ", bob, true).await),
             Way::Remove => {
                 house.share(&middle, "READ", bob, true).await;
-                let delete =
-                    house.sharing.resources().delete(&house.admin, &leaf, Delete::Alone, None, &by()).await;
+                let delete = house
+                    .sharing
+                    .resources()
+                    .delete(&house.admin, leaf.as_str().into(), Delete::Alone, &by())
+                    .await;
                 delete.unwrap();
             }
             Way::Grant | Way::GrantAbove | Way::Owner => {}
@@ -111,11 +114,16 @@ impl Register {
             }
             Way::Owner => {
                 let owner = if give { place.bob } else { place.ada };
-                sharing.resources().transfer(admin, &middle, owner, None, &cause).await.unwrap().revision
+                sharing
+                    .resources()
+                    .transfer(admin, middle.as_str().into(), owner, &cause)
+                    .await
+                    .unwrap()
+                    .revision
             }
             Way::Move => {
                 let to = give.then_some(top.as_str());
-                sharing.resources().move_to(admin, &middle, to, None, &cause).await.unwrap().revision
+                sharing.resources().move_to(admin, middle.as_str().into(), to, &cause).await.unwrap().revision
             }
             Way::Remove if give => {
                 let new = NewResource {
@@ -129,7 +137,7 @@ impl Register {
                 sharing.resources().create(admin, new, &cause).await.unwrap().revision
             }
             Way::Remove => {
-                sharing.resources().delete(admin, leaf, Delete::Alone, None, &cause).await.unwrap()
+                sharing.resources().delete(admin, leaf.into(), Delete::Alone, &cause).await.unwrap()
             }
         }
     }
@@ -254,7 +262,7 @@ on_both_engines! {
                 while !stop.load(Ordering::SeqCst) {
                     let to = if moves.is_multiple_of(2) { "right" } else { "left" };
                     let resources = house.sharing.resources();
-                    resources.move_to(&house.admin, "box", Some(to), None, &by()).await.unwrap();
+                    resources.move_to(&house.admin, "box".into(), Some(to), &by()).await.unwrap();
                     moves += 1;
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }

@@ -84,6 +84,7 @@ fn every_statement_is_answered_by_an_index_on_postgres() {
             let sql = statement
                 .sql()
                 .replace("{for_update}", "FOR UPDATE")
+                .replace("{for_share}", "FOR SHARE")
                 .replace("{skip_locked}", "FOR UPDATE SKIP LOCKED");
             client.batch_execute(&format!("PREPARE p{number} AS {sql}")).await.unwrap();
             let nulls = vec!["NULL"; parameters(&sql)].join(", ");

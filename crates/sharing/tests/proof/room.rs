@@ -151,7 +151,7 @@ impl<'a> Room<'a> {
                 let new = NewType { id: id.to_owned(), name: id.to_owned(), description: None };
                 types.create(admin, new, &by).await.map(|_| 1)
             }
-            Step::DeleteType(id) => types.delete(admin, id, None, &by).await.map(|_| 1),
+            Step::DeleteType(id) => types.delete(admin, id.into(), &by).await.map(|_| 1),
             Step::Declare { of, id, shares, implies } => {
                 let new = NewPermission {
                     resource_type: of.map(str::to_owned),
@@ -166,9 +166,9 @@ impl<'a> Room<'a> {
             Step::Redeclare { of, id, shares, implies } => {
                 let implies = Some(implies.into_iter().map(str::to_owned).collect());
                 let patch = PermissionPatch { shares, implies, ..PermissionPatch::default() };
-                permissions.update(admin, (of, id), patch, None, &by).await.map(|_| 1)
+                permissions.update(admin, (of, id).into(), patch, &by).await.map(|_| 1)
             }
-            Step::Undeclare { of, id } => permissions.delete(admin, (of, id), None, &by).await.map(|_| 1),
+            Step::Undeclare { of, id } => permissions.delete(admin, (of, id).into(), &by).await.map(|_| 1),
             other => panic!("{other:?}"),
         })
     }
@@ -200,22 +200,22 @@ impl<'a> Room<'a> {
             Step::Update { by, slot } => {
                 let patch = ResourcePatch { name: Some("another".to_owned()), ..ResourcePatch::default() };
                 let (by, id) = (self.authority(by), oracle.id(slot));
-                resources.update(by, &id, patch, None, &cause()).await.map(|_| 1)
+                resources.update(by, id.as_str().into(), patch, &cause()).await.map(|_| 1)
             }
             Step::Move { by, slot, to } => {
                 let (by, id, to) = (self.authority(by), oracle.id(slot), to.map(|to| oracle.id(to)));
-                let moved = resources.move_to(by, &id, to.as_deref(), None, &cause()).await;
+                let moved = resources.move_to(by, id.as_str().into(), to.as_deref(), &cause()).await;
                 moved.map(|moved| u64::from(!moved.repeated))
             }
             Step::Transfer { by, slot, owner } => {
                 let (by, id) = (self.authority(by), oracle.id(slot));
-                let given = resources.transfer(by, &id, self.parties[owner], None, &cause()).await;
+                let given = resources.transfer(by, id.as_str().into(), self.parties[owner], &cause()).await;
                 given.map(|given| u64::from(!given.repeated))
             }
             Step::Delete { by, slot, with_children } => {
                 let delete = if with_children { Delete::WithChildren } else { Delete::Alone };
                 resources
-                    .delete(self.authority(by), &oracle.id(slot), delete, None, &cause())
+                    .delete(self.authority(by), oracle.id(slot).as_str().into(), delete, &cause())
                     .await
                     .map(|_| 1)
             }

@@ -8,7 +8,7 @@ use crate::reply::Reply;
 use crate::resources::sharing::encoded;
 use crate::when::When;
 use keyreeve_identity::Patch;
-use keyreeve_sharing::{NewPermission, Permission, PermissionPatch};
+use keyreeve_sharing::{NewPermission, Permission, PermissionPatch, Target};
 use keyreeve_tokens::scope::{SHARING_READ, SHARING_WRITE};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -264,13 +264,14 @@ async fn update(call: Call) -> Result<Reply, Refused> {
     let (which, version, cause) =
         ((of(&call), call.part("permission")), call.if_match()?, call.cause().await?);
     let permissions = call.sharing().permissions();
-    let changed = permissions.update(call.authority(), which, patch, version, &cause).await?;
+    let changed = permissions.update(call.authority(), Target::new(which, version), patch, &cause).await?;
     Ok(reply(&changed.value)?.revision(changed.revision))
 }
 
 async fn delete(call: Call) -> Result<Reply, Refused> {
     let (which, version, cause) =
         ((of(&call), call.part("permission")), call.if_match()?, call.cause().await?);
-    let revision = call.sharing().permissions().delete(call.authority(), which, version, &cause).await?;
+    let revision =
+        call.sharing().permissions().delete(call.authority(), Target::new(which, version), &cause).await?;
     Ok(Reply::done().revision(revision))
 }

@@ -11,7 +11,7 @@ use crate::resources::sharing::{encoded, named};
 use crate::when::When;
 use keyreeve_crypto::base64url;
 use keyreeve_identity::{Party, Patch};
-use keyreeve_sharing::{Delete, Error, NewResource, Resource, ResourcePatch};
+use keyreeve_sharing::{Delete, Error, NewResource, Resource, ResourcePatch, Target};
 use keyreeve_tokens::scope::{SHARING_READ, SHARING_WRITE};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -303,7 +303,8 @@ async fn update(call: Call) -> Result<Reply, Refused> {
         metadata,
     };
     let (resources, id, version) = (call.sharing().resources(), call.part("resource"), call.if_match()?);
-    let changed = resources.update(call.authority(), id, patch, version, &call.cause().await?).await?;
+    let changed =
+        resources.update(call.authority(), Target::new(id, version), patch, &call.cause().await?).await?;
     Ok(reply(&changed.value)?.revision(changed.revision))
 }
 
@@ -313,7 +314,8 @@ async fn delete(call: Call) -> Result<Reply, Refused> {
         _ => Delete::Alone,
     };
     let (resources, id, version) = (call.sharing().resources(), call.part("resource"), call.if_match()?);
-    let revision = resources.delete(call.authority(), id, with, version, &call.cause().await?).await?;
+    let revision =
+        resources.delete(call.authority(), Target::new(id, version), with, &call.cause().await?).await?;
     Ok(Reply::done().revision(revision))
 }
 
@@ -339,8 +341,9 @@ async fn relocate(call: Call) -> Result<Reply, Refused> {
         Patch::Set(parent) => Some(parent),
     };
     let (resources, id, version) = (call.sharing().resources(), call.part("resource"), call.if_match()?);
-    let moved =
-        resources.move_to(call.authority(), id, parent.as_deref(), version, &call.cause().await?).await;
+    let moved = resources
+        .move_to(call.authority(), Target::new(id, version), parent.as_deref(), &call.cause().await?)
+        .await;
     let moved = moved.map_err(of_path)?;
     Ok(reply(&moved.value)?.revision(moved.revision))
 }
@@ -349,7 +352,8 @@ async fn transfer(call: Call) -> Result<Reply, Refused> {
     let doc: OwnerDoc = call.body()?;
     let (resources, id, version) = (call.sharing().resources(), call.part("resource"), call.if_match()?);
     let owner = Party::from(doc.owner);
-    let given = resources.transfer(call.authority(), id, owner, version, &call.cause().await?).await;
+    let given =
+        resources.transfer(call.authority(), Target::new(id, version), owner, &call.cause().await?).await;
     let given = given.map_err(of_path)?;
     Ok(reply(&given.value)?.revision(given.revision))
 }

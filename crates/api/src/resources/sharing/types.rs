@@ -9,7 +9,7 @@ use crate::reply::Reply;
 use crate::resources::sharing::encoded;
 use crate::when::When;
 use keyreeve_identity::Patch;
-use keyreeve_sharing::{NewType, ResourceType, TypePatch};
+use keyreeve_sharing::{NewType, ResourceType, Target, TypePatch};
 use keyreeve_tokens::scope::{SHARING_READ, SHARING_WRITE};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -165,12 +165,13 @@ async fn update(call: Call) -> Result<Reply, Refused> {
     let doc: TypePatchDoc = call.body()?;
     let patch = TypePatch { name: doc.name, description: doc.description };
     let (types, id, version) = (call.sharing().types(), call.part("type"), call.if_match()?);
-    let changed = types.update(call.authority(), id, patch, version, &call.cause().await?).await?;
+    let changed =
+        types.update(call.authority(), Target::new(id, version), patch, &call.cause().await?).await?;
     Ok(reply(&changed.value)?.revision(changed.revision))
 }
 
 async fn delete(call: Call) -> Result<Reply, Refused> {
     let (types, id, version) = (call.sharing().types(), call.part("type"), call.if_match()?);
-    let revision = types.delete(call.authority(), id, version, &call.cause().await?).await?;
+    let revision = types.delete(call.authority(), Target::new(id, version), &call.cause().await?).await?;
     Ok(Reply::done().revision(revision))
 }
