@@ -7,6 +7,7 @@
 //! | [`Resources`] | resources: made, changed, moved, transferred, removed |
 //! | [`Grants`] | sharing and revoking; the grants on a resource, direct and inherited |
 //! | [`Questions`] | check one or many, subjects of a resource, resources of a subject, explain, search |
+//! | [`Hosted`] | resources that are another room's: secrets |
 //! | [`Bulk`] | many lines in, a result for each; everything out again |
 //!
 //! **The rules.** A grant is (resource, permission, subject, cascades?). It holds on the resource itself and, where it
@@ -36,6 +37,7 @@ mod engine;
 mod error;
 mod freshness;
 mod grants;
+mod hosted;
 mod model;
 mod questions;
 mod resources;
@@ -52,6 +54,7 @@ pub use freshness::{Freshness, Revision};
 pub use grants::{
     Grant, GrantCursor, GrantKind, GrantedBy, Grants, HeldGrant, NewGrant, RevokedMany, ShareId,
 };
+pub use hosted::{Access, Hosted, HostedPermission, HostedType, NewHosted, RESERVED};
 pub use keyreeve_identity::{Party, Patch};
 pub use model::{
     MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_NAME_BYTES, MAX_PERMISSIONS, MAX_TYPES, NewPermission, NewType,
@@ -153,6 +156,12 @@ impl Sharing {
     #[must_use]
     pub const fn bulk(&self) -> Bulk<'_> {
         Bulk(self)
+    }
+
+    /// Resources that another room keeps.
+    #[must_use]
+    pub const fn hosted(&self) -> Hosted<'_> {
+        Hosted(self)
     }
 
     /// How deep a tree may be.

@@ -21,6 +21,7 @@ use crate::Sharing;
 
 /// How often an answer is worked out anew because something has changed meanwhile.
 const ATTEMPTS: u32 = 4;
+pub(crate) const MAX_ATTEMPTS: u32 = ATTEMPTS;
 
 /// The questions.
 #[derive(Clone, Copy)]

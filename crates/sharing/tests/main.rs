@@ -18,6 +18,8 @@ mod caches;
 mod claims;
 #[path = "main/grants.rs"]
 mod grants;
+#[path = "main/hosted.rs"]
+mod hosted;
 #[path = "main/house.rs"]
 mod house;
 #[path = "main/model.rs"]

@@ -60,6 +60,7 @@ impl Load<'_> {
 
     async fn check(&mut self, new: &NewResource) -> Result<Result<Party, LineError>, Error> {
         let sound = new.id.as_deref().map_or(Ok(()), |id| check_id("id", id)).and_then(|()| new.check());
+        let sound = sound.and_then(|()| crate::hosted::keep_out(&new.resource_type));
         if let Err(error) = sound {
             return Ok(Err(super::line::fault(error)?));
         }

@@ -90,6 +90,7 @@ impl Permissions<'_> {
         cause: &Cause,
     ) -> Result<Written<Permission>, Error> {
         require_tenant(authority)?;
+        crate::hosted::keep_out(new.resource_type.as_deref().unwrap_or_default())?;
         check_id("id", &new.id)?;
         if new.id.eq_ignore_ascii_case(OWNER) {
             return Err(Error::invalid("id", "is reserved for what ownership gives"));
@@ -151,6 +152,7 @@ impl Permissions<'_> {
         cause: &Cause,
     ) -> Result<Written<Permission>, Error> {
         require_tenant(authority)?;
+        crate::hosted::keep_out(of.unwrap_or_default())?;
         let tenant = authority.tenant();
         let (sharing, cause) = (self.0.clone(), cause.clone());
         let (of, id) = (of.map(str::to_owned), id.to_owned());
@@ -199,6 +201,7 @@ impl Permissions<'_> {
         cause: &Cause,
     ) -> Result<Revision, Error> {
         require_tenant(authority)?;
+        crate::hosted::keep_out(of.unwrap_or_default())?;
         let tenant = authority.tenant();
         let (sharing, cause) = (self.0.clone(), cause.clone());
         let (of, id) = (of.map(str::to_owned), id.to_owned());

@@ -66,6 +66,7 @@ impl Types<'_> {
         cause: &Cause,
     ) -> Result<Written<ResourceType>, Error> {
         require_tenant(authority)?;
+        crate::hosted::keep_out(&new.id)?;
         check_id("id", &new.id)?;
         check_name(&new.name)?;
         check_description(new.description.as_deref())?;
@@ -151,6 +152,7 @@ impl Types<'_> {
         cause: &Cause,
     ) -> Result<Written<ResourceType>, Error> {
         require_tenant(authority)?;
+        crate::hosted::keep_out(id)?;
         let tenant = authority.tenant();
         let (sharing, cause, id) = (self.0.clone(), cause.clone(), id.to_owned());
         let changed = self
@@ -194,6 +196,7 @@ impl Types<'_> {
         cause: &Cause,
     ) -> Result<Revision, Error> {
         require_tenant(authority)?;
+        crate::hosted::keep_out(id)?;
         let tenant = authority.tenant();
         let (sharing, cause, id) = (self.0.clone(), cause.clone(), id.to_owned());
         self.0

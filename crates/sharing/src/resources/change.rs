@@ -71,6 +71,7 @@ impl Resources<'_> {
         let tenant = authority.tenant();
         let found = self.0.find(authority, id).await?;
         let claim = found.claim(authority, Need::Own)?;
+        found.seen.keep_out()?;
         let (key, model) = (found.seen.key(), std::sync::Arc::clone(&found.seen.model));
         let (sharing, cause, patch) = (self.0.clone(), cause.clone(), patch.clone());
         self.0
@@ -133,6 +134,7 @@ impl Resources<'_> {
         let tenant = authority.tenant();
         let found = self.0.find(authority, id).await?;
         let claim = found.claim(authority, Need::Own)?;
+        found.seen.keep_out()?;
         if !self.0.is_active(tenant, owner).await? {
             return Err(Error::NotFound("owner"));
         }
@@ -188,6 +190,7 @@ impl Resources<'_> {
         let tenant = authority.tenant();
         let found = self.0.find(authority, id).await?;
         let claim = found.claim(authority, Need::Own)?;
+        found.seen.keep_out()?;
         let key = found.seen.key();
         let (sharing, cause, name) = (self.0.clone(), cause.clone(), id.to_owned());
         self.0

@@ -48,6 +48,7 @@ impl Resources<'_> {
         cause: &Cause,
     ) -> Result<Written<Resource>, Error> {
         new.check()?;
+        crate::hosted::keep_out(&new.resource_type)?;
         let made = self.0.with_standing(|| self.try_create(authority, &new, cause)).await?;
         match made {
             Ok(made) => self.0.written(made, false).await,

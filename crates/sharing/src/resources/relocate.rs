@@ -77,6 +77,7 @@ impl Resources<'_> {
     ) -> Result<Move, Error> {
         let found = self.0.find(authority, id).await?;
         let own = found.claim(authority, Need::Own)?;
+        found.seen.keep_out()?;
         let (to, share) = match parent {
             None => (None, None),
             Some(parent) => match self.0.find(authority, parent).await {

@@ -48,6 +48,9 @@ statements! {
     /// Writes what can change of a resource.
     pub(crate) UPDATE_RESOURCE = "UPDATE sharing_resource SET name = $3, description = $4, full_text = $5, attributes = $6, \
         metadata = $7, updated_at = $8, version = version + 1 WHERE tenant_id = $1 AND key = $2";
+    /// Gives a resource that another room keeps another name.
+    pub(crate) RENAME_RESOURCE = "UPDATE sharing_resource SET name = $3, updated_at = $4, version = version + 1 \
+        WHERE tenant_id = $1 AND key = $2";
     /// Puts a resource below another, or below none.
     pub(crate) MOVE_RESOURCE = "UPDATE sharing_resource SET parent_key = $3, updated_at = $4, version = version + 1 \
         WHERE tenant_id = $1 AND key = $2";
