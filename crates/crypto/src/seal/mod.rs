@@ -16,9 +16,11 @@
 
 mod key;
 mod master;
+mod value;
 
 pub use key::{DataKey, KeyFingerprint, sealing_key};
 pub use master::{MasterKey, MasterKeyError, MasterKeyring};
+pub use value::ValueKey;
 
 /// The largest value that is sealed, in bytes.
 pub const MAX_PLAINTEXT_BYTES: usize = 64 * 1024 * 1024;
