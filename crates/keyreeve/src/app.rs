@@ -13,6 +13,7 @@ use keyreeve_http::origin::TrustedProxies;
 use keyreeve_http::route::{RouteSpec, Routes};
 use keyreeve_identity::{Identity, IdentityOptions};
 use keyreeve_mail::Mailer;
+use keyreeve_secrets::{Secrets, SecretsOptions};
 use keyreeve_sharing::{Sharing, SharingOptions};
 use keyreeve_store::{Location, Migration, Options, Store};
 use keyreeve_tokens::{Tokens, TokensOptions};
@@ -42,6 +43,8 @@ pub struct Inner {
     pub tokens: Tokens,
     /// Resources, grants, and who may do what.
     pub sharing: Sharing,
+    /// What is kept sealed.
+    pub secrets: Secrets,
     /// Imports and exports.
     pub transfer: Transfer,
     /// The client for requests that leave the server.
@@ -83,6 +86,7 @@ pub fn migrations() -> Vec<Migration> {
         keyreeve_transfer::MIGRATIONS,
         keyreeve_events::MIGRATIONS,
         keyreeve_sharing::MIGRATIONS,
+        keyreeve_secrets::MIGRATIONS,
     ]
     .concat()
 }
@@ -154,6 +158,12 @@ impl App {
             },
         );
         let sharing = Sharing::new(store.clone(), world.clone(), identity.clone(), &sharing_options(&config));
+        let options = SecretsOptions {
+            max_value_bytes: usize::try_from(config.secret_max_kib).unwrap_or(usize::MAX).saturating_mul(1_024),
+            ..SecretsOptions::default()
+        };
+        let rooms = (identity.clone(), sharing.clone());
+        let secrets = Secrets::new(store.clone(), world.clone(), rooms, &options);
         let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());
         let events = Events::new(store.clone(), world.clone(), identity.clone(), fetcher.clone());
         Ok(Self(Arc::new(Inner {
@@ -163,6 +173,7 @@ impl App {
             store,
             identity,
             sharing,
+            secrets,
             transfer,
             tokens,
             fetcher,

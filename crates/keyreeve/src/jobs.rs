@@ -53,6 +53,7 @@ impl Jobs {
         jobs.spawn(app, "webhooks", Duration::from_millis(500), deliver_webhooks);
         jobs.spawn(app, "logouts", Duration::from_secs(2), tell_of_logouts);
         jobs.spawn(app, "sharing_sweep", Duration::from_secs(10), sweep_sharing);
+        jobs.spawn(app, "secrets_sweep", Duration::from_secs(30), sweep_secrets);
         jobs.spawn(app, "prune", Duration::from_secs(300), prune);
         jobs.spawn(app, "search_keys", Duration::from_secs(3_600), refresh_keys);
         if app.mailer.is_some() {
@@ -135,6 +136,12 @@ async fn seal_audit(app: App) -> RoundResult {
 async fn sweep_sharing(app: App) -> RoundResult {
     let swept = app.sharing.sweep().await?;
     Ok(if swept.more { Round::More } else { Round::Done })
+}
+
+/// Clears away secrets that are gone with what lay above them.
+async fn sweep_secrets(app: App) -> RoundResult {
+    let (_, more) = app.secrets.sweep().await?;
+    Ok(if more { Round::More } else { Round::Done })
 }
 
 async fn deliver_webhooks(app: App) -> RoundResult {

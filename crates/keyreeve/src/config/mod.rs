@@ -174,6 +174,8 @@ pub struct Config {
     pub sharing_max_depth: u32,
     /// How much memory the engine of sharing keeps resources and grants in, in MiB.
     pub sharing_cache_mib: u32,
+    /// The longest value of a secret, in KiB.
+    pub secret_max_kib: u32,
     master_key_file: Option<PathBuf>,
     master_key: Option<Secret>,
     master_key_command: Option<String>,
@@ -233,6 +235,7 @@ impl Default for Config {
             api_rate_limit: 6_000,
             sharing_max_depth: 1_024,
             sharing_cache_mib: 96,
+            secret_max_kib: 1_024,
             master_key_file: None,
             master_key: None,
             master_key_command: None,

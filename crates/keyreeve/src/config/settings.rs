@@ -242,6 +242,8 @@ settings! {
         |c, given| c.sharing_max_depth = integer(given, 1..=10_000)?, |c| Some(c.sharing_max_depth.to_string());
     "sharing_cache_mib", "memory for what is asked about most of resources and grants, in MiB, 1 to 65536",
         |c, given| c.sharing_cache_mib = integer(given, 1..=65_536)?, |c| Some(c.sharing_cache_mib.to_string());
+    "secret_max_kib", "the longest value of a secret, files among them, in KiB, 1 to 65536",
+        |c, given| c.secret_max_kib = integer(given, 1..=65_536)?, |c| Some(c.secret_max_kib.to_string());
     "metrics_listen", "ADDRESS:PORT that serves /metrics alone; unset: on `listen`, for loopback development only",
         |c, given| c.metrics_listen = Some(address(given)?), |c| c.metrics_listen.map(|a| a.to_string());
     "otlp_endpoint", "http(s)://HOST:PORT of an OpenTelemetry collector (OTLP over HTTP) that traces go to; unset: no traces",

@@ -103,6 +103,7 @@ on_both_engines! {
             keyreeve_transfer::STATEMENTS,
             keyreeve_events::EVERY_STATEMENT,
             keyreeve_sharing::STATEMENTS,
+            keyreeve_secrets::STATEMENTS,
         ] {
             for statement in statements {
                 if let Err(error) = test.store.prepare(statement).await {

@@ -1,0 +1,166 @@
+//! Secrets: kept sealed, handed only to whom they belong.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`Secrets`] | making, describing, giving away, removing; new values, rotation, versions; **reading** |
+//! | [`Content`], [`Recipe`] | values on their way in: brought, or made here |
+//! | [`KeyValues`] | the same by path, as key/value stores have it |
+//! | [`SecretSearch`] | lists by filter, order and page |
+//! | [`Secrets::rewrap`] | the keys of versions under another data key, while serving |
+//!
+//! **Who may.** A secret is a resource of the sharing room, of the type [`RESOURCE_TYPE`], and its identifier is the
+//! resource's. Grants on it are shared and revoked there: [`METADATA`], [`READ`], [`ROTATE`], [`WRITE`], [`DELETE`], and what
+//! ownership gives. What it is changes here alone, in one transaction with its resource. Whoever administers the tenant may
+//! do everything, and the log says so. An identifier cannot be guessed, and is no credential.
+//!
+//! **Sealing.** Each version is sealed by a key of its own, and that key by the tenant's data key. Both are bound to tenant,
+//! secret, kind and version: a value that is copied to another row does not open, nor does one of which a bit was flipped.
+//!
+//! **Reading.** [`Secrets::read`] is the one way out: decided, recorded, on disk, and only then opened. Where it cannot be
+//! recorded there is no value. The keys of authorities never leave.
+//!
+//! What it is not: it knows no HTTP. It makes no key and no certificate itself (that is `keyreeve_pki`), and decides nothing
+//! about who a caller is: every use case is given an [`keyreeve_identity::Authority`].
+//!
+//! How to add to it. A kind of secret is a variant of [`Kind`] and of [`Content`]; the compiler names every place that must
+//! know it. A use case is one method: [`Secrets`]' `require` first, then one transaction with its entry in the log. What may
+//! be known without the value is a member of [`Facts`].
+
+mod access;
+mod content;
+mod error;
+mod id;
+mod kv;
+mod model;
+mod read;
+mod rewrap;
+mod schema;
+mod sealed;
+mod search;
+mod service;
+mod ssh;
+mod sweep;
+mod versions;
+mod workshop;
+mod x509;
+
+pub use access::{DELETE, METADATA, READ, RESOURCE_TYPE, ROTATE, WRITE};
+pub use content::{Content, MAX_PASSWORD_BYTES, PasswordRecipe, Recipe};
+pub use error::Error;
+pub use id::{CertificateId, LeaseId, NoId, SecretId};
+pub use keyreeve_identity::{Party, Patch};
+pub use kv::{Entry, KeyValues};
+pub use model::{
+    DEFAULT_KEPT, Facts, Kind, MAX_DESCRIPTION_BYTES, MAX_KEPT, MAX_LABEL_BYTES, MAX_LABEL_NAME_BYTES,
+    MAX_LABELS, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_SECONDS, Place, Secret, Settings, Version,
+};
+pub use read::Opened;
+pub use rewrap::MAX_REWRAP;
+pub use schema::{MIGRATIONS, STATEMENTS};
+pub use search::{FoundSecrets, SecretCursor, SecretField, SecretSearch, Sort};
+pub use service::{NewSecret, Owner, SecretPatch};
+pub use versions::{Fate, MAX_NAMED};
+pub use workshop::WorkshopSize;
+pub use x509::{AuthorityRecipe, CertificateRecipe, MAX_AUTHORITY_SECONDS, MAX_CERTIFICATE_SECONDS};
+
+use keyreeve_base::World;
+use keyreeve_identity::Identity;
+use keyreeve_sharing::Sharing;
+use keyreeve_store::Store;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use workshop::Workshop;
+
+/// The most entries that a page of anything has.
+pub const MAX_PAGE: u16 = 500;
+
+/// What the room is set up with.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretsOptions {
+    /// The longest value, files among them, in bytes; up to 64 MiB.
+    pub max_value_bytes: usize,
+    /// How many secrets one owner has who does not administer the tenant.
+    pub max_per_owner: u32,
+    /// How much slow work is done at a time.
+    pub workshop: WorkshopSize,
+}
+
+impl Default for SecretsOptions {
+    fn default() -> Self {
+        Self { max_value_bytes: 1 << 20, max_per_owner: 10_000, workshop: WorkshopSize::default() }
+    }
+}
+
+/// The secrets room. Cheap to clone.
+#[derive(Clone)]
+pub struct Secrets(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    world: World,
+    sharing: Sharing,
+    identity: Identity,
+    options: SecretsOptions,
+    workshop: Workshop,
+    /// Where the last round of the sweep stopped.
+    swept: AtomicI64,
+}
+
+impl Secrets {
+    /// The room over this store, whose migrations ([`MIGRATIONS`], and those of audit, identity and sharing) have run.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        world: World,
+        (identity, sharing): (Identity, Sharing),
+        options: &SecretsOptions,
+    ) -> Self {
+        let most = keyreeve_crypto::seal::MAX_PLAINTEXT_BYTES;
+        let options = SecretsOptions { max_value_bytes: options.max_value_bytes.min(most), ..*options };
+        let workshop = Workshop::new(options.workshop);
+        let swept = AtomicI64::new(0);
+        Self(Arc::new(Inner { store, world, sharing, identity, options, workshop, swept }))
+    }
+
+    /// Key/value secrets by path.
+    #[must_use]
+    pub const fn kv(&self) -> KeyValues<'_> {
+        KeyValues(self)
+    }
+
+    /// What the room was set up with.
+    #[must_use]
+    pub fn options(&self) -> &SecretsOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.0.world
+    }
+
+    pub(crate) fn sharing(&self) -> &Sharing {
+        &self.0.sharing
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.0.workshop
+    }
+
+    pub(crate) fn swept(&self) -> &AtomicI64 {
+        &self.0.swept
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({})", self.0.store.engine())
+    }
+}

@@ -1,0 +1,89 @@
+//! Wrapping the keys of versions anew, under the tenant's newest data key. No value is touched, and nobody waits.
+
+use crate::sealed::{Bound, name_of};
+use crate::{Error, Kind, SecretId, Secrets, schema};
+use keyreeve_base::TenantId;
+use keyreeve_identity::Sealer;
+use keyreeve_store::{Tx, params};
+
+/// The most versions of one batch.
+pub const MAX_REWRAP: u16 = 2_000;
+
+struct Wrapped {
+    key: i64,
+    wrapped: Vec<u8>,
+    number: i64,
+    id: SecretId,
+    kind: Kind,
+}
+
+impl Secrets {
+    /// Wraps the keys of up to `limit` versions anew that another data key than the newest one wraps; answers how many it
+    /// found. 0 means that nothing is left under older data keys. It can be interrupted anywhere, run by several nodes,
+    /// and beside writers: a key that somebody has wrapped meanwhile is left alone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the tenant; [`Error::Damaged`]; those of the store.
+    pub async fn rewrap(&self, tenant: TenantId, limit: u16) -> Result<u64, Error> {
+        let sealer = self.identity().tenants().sealer(tenant).await?;
+        let newest = newest(&sealer)?;
+        let limit = i64::from(limit.clamp(1, MAX_REWRAP));
+        let read = async move |tx: &mut Tx<'_>| {
+            let mut rows = Vec::new();
+            for statement in [&schema::WRAPPED_BELOW, &schema::WRAPPED_ABOVE] {
+                let left = limit.saturating_sub(i64::try_from(rows.len()).unwrap_or(limit));
+                let found = tx
+                    .query(statement, &params![tenant, newest.as_slice(), left], |row| {
+                        Ok(Wrapped {
+                            key: row.get(0)?,
+                            wrapped: row.get(1)?,
+                            number: row.get(2)?,
+                            id: row.get(3)?,
+                            kind: row.get::<String>(4)?.parse().map_err(|_| {
+                                keyreeve_store::Error::corrupt("a secret's kind cannot be read")
+                            })?,
+                        })
+                    })
+                    .await?;
+                rows.extend(found);
+            }
+            Ok::<_, keyreeve_store::Error>(rows)
+        };
+        let rows = self.store().read(read).await?;
+        let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let mut anew = Vec::with_capacity(rows.len());
+        for Wrapped { key, wrapped, number, id, kind } in rows {
+            let bound = Bound { tenant, id, kind, number };
+            let fresh = bound.wrap(&sealer, &bound.unwrap(&sealer, &wrapped)?)?;
+            let name = name_of(&fresh)?;
+            anew.push((key, wrapped, fresh, name));
+        }
+        if anew.is_empty() {
+            return Ok(0);
+        }
+        self.store()
+            .write(async move |tx: &mut Tx<'_>| {
+                let rows: Vec<_> = anew.iter().map(|row| params![row.0, row.1, row.2, row.3]).collect();
+                tx.execute_each(&schema::REWRAP, &rows).await.map(drop)
+            })
+            .await?;
+        Ok(found)
+    }
+
+    /// How many versions are left under older data keys; reads the whole index, for progress.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the tenant; those of the store.
+    pub async fn left_to_rewrap(&self, tenant: TenantId) -> Result<u64, Error> {
+        let newest = newest(&*self.identity().tenants().sealer(tenant).await?)?;
+        let scan = async move |tx: &mut Tx<'_>| {
+            tx.scalar::<i64>(&schema::COUNT_WRAPPED, &params![tenant, newest.as_slice()]).await
+        };
+        Ok(u64::try_from(self.store().scan(scan).await?).unwrap_or(0))
+    }
+}
+
+/// The name of the data key that seals at present.
+fn newest(sealer: &Sealer) -> Result<[u8; 8], Error> {
+    name_of(&sealer.seal(&[b"which key"], &[])?)
+}
