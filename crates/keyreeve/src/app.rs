@@ -159,7 +159,9 @@ impl App {
         );
         let sharing = Sharing::new(store.clone(), world.clone(), identity.clone(), &sharing_options(&config));
         let options = SecretsOptions {
-            max_value_bytes: usize::try_from(config.secret_max_kib).unwrap_or(usize::MAX).saturating_mul(1_024),
+            max_value_bytes: usize::try_from(config.secret_max_kib)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(1_024),
             ..SecretsOptions::default()
         };
         let rooms = (identity.clone(), sharing.clone());

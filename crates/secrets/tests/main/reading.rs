@@ -265,7 +265,7 @@ on_both_engines! {
         assert_eq!(house.open(&as_ada, id).await.unwrap(), "x", "who owns the folder owns what is in it");
         assert_eq!(house.secrets.sweep().await.unwrap(), (0, false));
         let all = keyreeve_sharing::Delete::WithChildren;
-        house.sharing.resources().delete(admin, "top", all, None, &by()).await.unwrap();
+        house.sharing.resources().delete(admin, "top".into(), all, &by()).await.unwrap();
         missing(&house.open(admin, id).await);
         assert_eq!(house.secrets.sweep().await.unwrap(), (1, false));
         assert!(rows(&house, false).await.is_empty());

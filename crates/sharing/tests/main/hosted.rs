@@ -57,19 +57,19 @@ on_both_engines! {
         let (types, permissions, resources) =
             (house.sharing.types(), house.sharing.permissions(), house.sharing.resources());
         kept(&types.create(&house.admin, NewType { id: format!("{RESERVED}x"), name: "x".into(), ..NewType::default() }, &by()).await);
-        kept(&types.update(&house.admin, SAFE.id, TypePatch::default(), None, &by()).await);
-        kept(&types.delete(&house.admin, SAFE.id, None, &by()).await);
+        kept(&types.update(&house.admin, SAFE.id.into(), TypePatch::default(), &by()).await);
+        kept(&types.delete(&house.admin, SAFE.id.into(), &by()).await);
         let new = NewPermission { resource_type: Some(SAFE.id.into()), id: "X".into(), name: "x".into(), ..NewPermission::default() };
         kept(&permissions.create(&house.admin, new, &by()).await);
         let patch = PermissionPatch { implies: Some(vec!["OPEN".into()]), ..PermissionPatch::default() };
-        kept(&permissions.update(&house.admin, (Some(SAFE.id), "LOOK"), patch, None, &by()).await);
-        kept(&permissions.delete(&house.admin, (Some(SAFE.id), "OPEN"), None, &by()).await);
+        kept(&permissions.update(&house.admin, (Some(SAFE.id), "LOOK").into(), patch, &by()).await);
+        kept(&permissions.delete(&house.admin, (Some(SAFE.id), "OPEN").into(), &by()).await);
         let new = NewResource { resource_type: SAFE.id.into(), name: "x".into(), ..NewResource::default() };
         kept(&resources.create(&house.admin, new, &by()).await);
-        kept(&resources.update(&as_ada, "safe", ResourcePatch::default(), None, &by()).await);
-        kept(&resources.transfer(&as_ada, "safe", bob, None, &by()).await);
-        kept(&resources.move_to(&as_ada, "safe", None, None, &by()).await);
-        kept(&resources.delete(&as_ada, "safe", Delete::WithChildren, None, &by()).await);
+        kept(&resources.update(&as_ada, "safe".into(), ResourcePatch::default(), &by()).await);
+        kept(&resources.transfer(&as_ada, "safe".into(), bob, &by()).await);
+        kept(&resources.move_to(&as_ada, "safe".into(), None, &by()).await);
+        kept(&resources.delete(&as_ada, "safe".into(), Delete::WithChildren, &by()).await);
 
         let (sharing, tenant) = (house.sharing.clone(), house.tenant);
         house.test.store.write(async move |tx: &mut Tx<'_>| {
