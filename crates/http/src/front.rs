@@ -1,6 +1,7 @@
 //! What surrounds every answer: a request identifier, the body limit, the time limit, the answer to a panic, and the
 //! security headers; one layer, so that its cost is paid once.
 
+use crate::current;
 use crate::limits::{MAX_BODY_BYTES, REQUEST_TIME};
 use crate::origin::{RequestContext, RequestId, RequestIds, TrustedProxies};
 use crate::patience::{Within, within};
@@ -37,8 +38,10 @@ pub const ADDED_HEADERS: usize = 6;
 
 /// Which paths take a body that is read as it comes, and how long that may be.
 type Streams = (fn(&str) -> bool, u64);
-/// The target of the span of a request.
-const REQUEST: &str = "keyreeve::request";
+
+/// The target of the span of a request, which is made where traces are carried out of the process. Its lines in the log
+/// bear the identifier without it (see [`current::request_id`]).
+pub const REQUEST_SPAN: &str = "keyreeve::request";
 
 /// The target of the line that is logged for each request; a filter can leave it out.
 const ACCESS: &str = "keyreeve::access";
@@ -49,10 +52,6 @@ pub trait Traces: Send + Sync + 'static {
     /// which trace the request belongs to (W3C Trace Context); a stranger's may not.
     fn begin(&self, span: &Span, headers: Option<&HeaderMap>);
 }
-
-/// The route that a request met; put into its answer for the line that is logged.
-#[derive(Clone)]
-pub(crate) struct Met(pub(crate) Arc<str>);
 
 /// The outermost layer of a router.
 pub struct Front {
@@ -94,26 +93,26 @@ impl Front {
         self
     }
 
-    /// The span of a request, within which everything is logged. At the level of errors, so that no filter which lets lines
-    /// through takes the request identifier from them.
-    fn span(&self, id: RequestId, request: &Request) -> Span {
+    /// The span of a request, where somebody carries traces out of the process.
+    fn span(&self, id: RequestId, request: &Request) -> Option<Span> {
+        let traces = self.traces.as_ref()?;
         let span = tracing::error_span!(
-            target: REQUEST,
+            target: REQUEST_SPAN,
             "request",
             request_id = id.as_str(),
-            method = request.method().as_str(),
-            otel.kind = self.traces.as_ref().map(|_| "server"),
+            otel.kind = "server",
             otel.status_code = Empty,
-            http.request.method = Empty,
+            http.request.method = request.method().as_str(),
             http.route = Empty,
             http.response.status_code = Empty,
         );
-        if let Some(traces) = self.traces.as_ref().filter(|_| !span.is_disabled()) {
-            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-            let trusted = peer.is_some_and(|peer| self.proxies.trusts(peer.0.ip().to_canonical()));
-            traces.begin(&span, trusted.then(|| request.headers()));
+        if span.is_disabled() {
+            return None;
         }
-        span
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let trusted = peer.is_some_and(|peer| self.proxies.trusts(peer.0.ip().to_canonical()));
+        traces.begin(&span, trusted.then(|| request.headers()));
+        Some(span)
     }
 
     /// With another limit for request bodies than [`MAX_BODY_BYTES`].
@@ -182,12 +181,13 @@ impl tower::Service<Request> for Fronted {
         let front = &self.front;
         let id = front.ids.next();
         let span = front.span(id, &request);
-        let heard = (!span.is_disabled()).then(|| Heard { span, since: Instant::now() });
+        // A latency is no moment in time: it is read from the monotonic clock.
+        let since = current::is_heard().then(Instant::now);
         let context = RequestContext { id, proxies: Arc::clone(&front.proxies) };
         request.extensions_mut().insert(context);
         let about = About { id, method: request.method().clone(), uri: request.uri().clone() };
-        // What runs before the first await runs within the span as well.
-        let entered = heard.as_ref().map(|heard| heard.span.enter());
+        // What runs before the first await runs within the request as well.
+        let entered = (current::enter(id), span.as_ref().map(Span::enter));
         let running = match front.limit_body(request.body_mut(), about.uri.path()) {
             // What a handler leaves behind when it panics is what it leaves behind when its client goes away: the
             // transaction it was in is rolled back when dropped.
@@ -200,8 +200,7 @@ impl tower::Service<Request> for Fronted {
             Err(problem) => Running::Refused { problem },
         };
         drop(entered);
-        let traced = front.traces.is_some();
-        Answering { running, headers: front.headers, about, heard, traced }
+        Answering { running, headers: front.headers, about, since, span }
     }
 }
 
@@ -213,27 +212,18 @@ struct About {
     uri: Uri,
 }
 
-/// A request that somebody wants to hear of.
-#[derive(Debug)]
-struct Heard {
-    span: Span,
-    // A latency is no moment in time: it is read from the monotonic clock.
-    since: Instant,
-}
-
-impl Heard {
-    /// Logs the line of the request, and completes its span.
-    fn answered(&self, method: &Method, answer: &mut Response, traced: bool) {
-        let met = answer.extensions_mut().remove::<Met>();
-        let route = met.as_ref().map_or("-", |met| &met.0);
-        let status = answer.status().as_u16();
-        let us = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.span.in_scope(|| tracing::info!(target: ACCESS, route, status, us, "answered"));
-        if traced {
-            self.span.record("http.request.method", method.as_str()).record("http.route", route);
-            self.span.record("http.response.status_code", status);
+impl About {
+    /// Logs the line of a request that began `since`, and completes its span.
+    fn answered(&self, since: Instant, span: Option<&Span>, answer: &Response) {
+        let met = current::take_met();
+        let route = met.as_deref().unwrap_or("-");
+        let (method, status) = (self.method.as_str(), answer.status().as_u16());
+        let us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(target: ACCESS, method, route, status, us, "answered");
+        if let Some(span) = span {
+            span.record("http.route", route).record("http.response.status_code", status);
             if answer.status().is_server_error() {
-                self.span.record("otel.status_code", "ERROR");
+                span.record("otel.status_code", "ERROR");
             }
         }
     }
@@ -255,8 +245,8 @@ pin_project! {
         running: Running,
         headers: SecurityHeaders,
         about: About,
-        heard: Option<Heard>,
-        traced: bool,
+        since: Option<Instant>,
+        span: Option<Span>,
     }
 }
 
@@ -265,7 +255,7 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let entered = this.heard.as_ref().map(|heard| heard.span.enter());
+        let entered = (current::enter(this.about.id), this.span.as_ref().map(Span::enter));
         let mut answer = match this.running.project() {
             RunningProjection::Handler { handler } => match ready!(handler.poll(cx)) {
                 Some(Ok(Ok(answer))) => answer,
@@ -274,10 +264,10 @@ impl Future for Answering {
             },
             RunningProjection::Refused { problem } => problem.clone().into_response(),
         };
-        drop(entered);
-        if let Some(heard) = this.heard {
-            heard.answered(&this.about.method, &mut answer, *this.traced);
+        if let Some(since) = *this.since {
+            this.about.answered(since, this.span.as_ref(), &answer);
         }
+        drop(entered);
         // Grown once, not at each step, for what is added here.
         answer.headers_mut().reserve(ADDED_HEADERS);
         this.headers.apply(answer.headers_mut());
@@ -297,13 +287,13 @@ impl std::fmt::Debug for Answering {
 
 // Both log the path alone: a query may hold what no log may.
 
-fn panicked(About { id, method, uri }: &About) -> Response {
-    tracing::error!(request_id = id.as_str(), %method, path = uri.path(), "a handler panicked");
+fn panicked(About { method, uri, .. }: &About) -> Response {
+    tracing::error!(%method, path = uri.path(), "a handler panicked");
     Problem::of(StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }
 
-fn too_slow(About { id, method, uri }: &About) -> Response {
-    tracing::warn!(request_id = id.as_str(), %method, path = uri.path(), "a request took too long");
+fn too_slow(About { method, uri, .. }: &About) -> Response {
+    tracing::warn!(%method, path = uri.path(), "a request took too long");
     let wait = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
     (wait, Problem::of(StatusCode::SERVICE_UNAVAILABLE)).into_response()
 }

@@ -17,6 +17,7 @@ pub mod browser;
 pub mod cookie;
 pub mod cors;
 pub mod csrf;
+pub mod current;
 pub mod front;
 pub mod json;
 pub mod limits;

@@ -4,7 +4,7 @@
 //! HEAD is answered wherever GET is; another method on a known path is 405 with `Allow`; an unknown path is 404.
 
 use crate::cors::Cors;
-use crate::front::Met;
+use crate::current;
 use crate::metrics::RouteMeter;
 use crate::problem::Problem;
 use axum::Router;
@@ -277,10 +277,8 @@ impl<F: Future<Output = Response>> Future for HookedFuture<F> {
             }
             response.headers_mut().insert(header::ALLOW, methods.clone());
         }
-        // Within the span of the request, if somebody wants to hear of it (see `crate::front`). Asking by `enabled!` would
-        // leave the layers of a subscriber with its answer for the next span.
-        if !tracing::Span::current().is_none() {
-            response.extensions_mut().insert(Met(Arc::clone(&this.hooks.path)));
+        if current::is_heard() {
+            current::met(&this.hooks.path);
         }
         if let (Some(meter), Some(start)) = (this.hooks.meter.get(), *this.start) {
             meter.record(response.status(), start.elapsed());
