@@ -76,8 +76,8 @@ pub use settings::{
 };
 pub use tenants::{DEFAULT_SLUG, NewTenant, Tenant, TenantPatch, Tenants};
 pub use users::{
-    Credential, DuplicateBy, DuplicateSet, Merge, MergeField, NewUser, Patch, Profile, ProfilePatch,
-    Revision, StateChange, User, Users,
+    Carried, Carry, Credential, DuplicateBy, DuplicateSet, Merge, MergeField, NewUser, Patch, Profile,
+    ProfilePatch, Revision, StateChange, User, Users,
 };
 
 use admission::{CounterKey, Standing as CounterStanding};
@@ -88,7 +88,7 @@ use keyreeve_crypto::password::{HashPolicy, Hasher, PoolSize, SetupError};
 use keyreeve_crypto::seal::MasterKeyring;
 use keyreeve_store::{Cache, Store};
 use sealing::{Keys, Master};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// How many entries each cache holds at most.
 mod capacity {
@@ -123,6 +123,8 @@ struct Inner {
     master: Master,
     mail: Option<MailLinks>,
     caches: Caches,
+    /// What rooms above do when accounts are merged.
+    carriers: RwLock<Vec<Arc<dyn Carry>>>,
 }
 
 /// What the room keeps in memory; the change feed keeps it right.
@@ -175,7 +177,8 @@ impl Identity {
         let hasher = Hasher::new(world.clone(), options.hash_policy, options.hash_pool)?;
         let caches = Caches::new(&store);
         let (master, mail) = (Master::new(master), options.mail.clone());
-        Ok(Self(Arc::new(Inner { store, world, hasher, master, mail, caches })))
+        let carriers = RwLock::default();
+        Ok(Self(Arc::new(Inner { store, world, hasher, master, mail, caches, carriers })))
     }
 
     /// Tenants, and sealing for them.
@@ -256,6 +259,10 @@ impl Identity {
 
     pub(crate) fn world(&self) -> &World {
         &self.0.world
+    }
+
+    pub(crate) fn carriers(&self) -> Vec<Arc<dyn Carry>> {
+        self.0.carriers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn master(&self) -> &Master {

@@ -11,7 +11,7 @@ mod who;
 
 pub(crate) use many::Batch;
 pub(crate) use node::{Grants, Held, Node};
-pub(crate) use visible::{Accept, Visible};
+pub(crate) use visible::{Accept, Visible, composed};
 pub(crate) use walk::{Ground, Seen};
 pub(crate) use who::Who;
 

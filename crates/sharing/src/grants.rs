@@ -9,7 +9,7 @@ pub use model::{Grant, GrantKind, GrantedBy, NewGrant, ShareId};
 pub use service::RevokedMany;
 
 pub(crate) use model::{PartyKind, StoredGrant};
-pub(crate) use service::permission_of;
+pub(crate) use service::{announce, held, permission_of, replace, united};
 
 use crate::Sharing;
 

@@ -31,6 +31,7 @@
 //! new use case is one method: decide, write and record in one transaction, and announce what caches may hold.
 
 mod bulk;
+mod carry;
 mod claim;
 mod cursor;
 mod engine;
@@ -68,7 +69,7 @@ pub use resources::{
     Delete, MAX_ATTRIBUTES, MAX_METADATA_BYTES, MAX_TEXT_BYTES, NewResource, Resource, ResourcePatch,
     Resources,
 };
-pub use schema::{MIGRATIONS, STATEMENTS};
+pub use schema::{MIGRATIONS, STATEMENTS, composed_statements};
 pub use sweep::Swept;
 pub use write::Target;
 
@@ -112,10 +113,12 @@ struct Inner {
 }
 
 impl Sharing {
-    /// The room over this store, whose migrations ([`MIGRATIONS`], and those of audit and identity) have run.
+    /// The room over this store, whose migrations ([`MIGRATIONS`], and those of audit and identity) have run, and over that
+    /// identity room, in whose merges of accounts it takes part from now on.
     #[must_use]
     pub fn new(store: Store, world: World, identity: Identity, options: &SharingOptions) -> Self {
         let options = SharingOptions { max_depth: options.max_depth.clamp(1, 10_000), ..*options };
+        identity.users().carry_on_merge(Arc::new(carry::Carrier(world.clone())));
         let models = Cache::new(&store, model::TOPIC, 1_024);
         let engine = Engine::new(&store, &options);
         let sweeper = sweep::Sweeper::default();

@@ -33,13 +33,17 @@ pub const MAX_NAME_BYTES: usize = 1_024;
 /// The longest description, in bytes.
 pub const MAX_DESCRIPTION_BYTES: usize = 8_192;
 
-/// Checks an identifier: some text without control characters, taken as it is.
+/// Checks an identifier: some text without control characters, taken as it is, that can be a part of a URL's path.
 pub(crate) fn check_id(field: &'static str, id: &str) -> Result<(), Error> {
     if id.is_empty() {
         return Err(Error::invalid(field, "is empty"));
     }
     if id.len() > MAX_ID_BYTES {
         return Err(Error::invalid(field, format!("is longer than {MAX_ID_BYTES} bytes")));
+    }
+    if matches!(id, "." | "..") {
+        // Whoever resolves a URL takes such a part of its path, however it is written, for a step within the path.
+        return Err(Error::invalid(field, "is `.` or `..`, which no URL can name"));
     }
     if id.trim() != id {
         return Err(Error::invalid(field, "begins or ends with white space"));

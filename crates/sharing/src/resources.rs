@@ -8,7 +8,7 @@ mod relocate;
 pub use change::Delete;
 pub use model::{MAX_ATTRIBUTES, MAX_METADATA_BYTES, MAX_TEXT_BYTES, NewResource, Resource, ResourcePatch};
 
-pub(crate) use create::{Insert, Parent, check_parent, find_parent, insert};
+pub(crate) use create::{Insert, Parent, check_parent, find_parent, insert, insert_each};
 pub(crate) use model::StoredResource;
 
 use crate::{Error, Sharing, schema};

@@ -109,5 +109,10 @@ const COUNT: usize =
 static ALL: [&Statement; COUNT] =
     joined_statements(&[model::STATEMENTS, read::STATEMENTS, write::STATEMENTS, bulk::STATEMENTS]);
 
+/// Every statement of the room that is put together, which [`STATEMENTS`] cannot hold, for the same tests.
+pub fn composed_statements() -> impl Iterator<Item = &'static Statement> {
+    crate::engine::composed()
+}
+
 /// Every statement of the room, for the test that prepares them all on both engines.
 pub static STATEMENTS: &[&Statement] = &ALL;

@@ -69,7 +69,8 @@ impl Sharing {
         Ok(swept)
     }
 
-    async fn sweep_resources(&self) -> Result<Swept, Error> {
+    /// Clears away some of the resources that were removed.
+    pub(crate) async fn sweep_resources(&self) -> Result<Swept, Error> {
         let gone = self
             .store()
             .read(async move |tx: &mut Tx<'_>| {

@@ -22,6 +22,8 @@ mod grants;
 mod hosted;
 #[path = "main/house.rs"]
 mod house;
+#[path = "main/merging.rs"]
+mod merging;
 #[path = "main/model.rs"]
 mod model;
 #[path = "main/questions.rs"]
@@ -37,7 +39,8 @@ on_both_engines! {
     /// Every statement means something to both engines.
     async fn every_statement_can_be_prepared(engine: Engine) {
         let test = keyreeve_testkit::store(engine, &house::migrations()).await;
-        for statement in keyreeve_sharing::STATEMENTS {
+        let declared = keyreeve_sharing::STATEMENTS.iter().copied();
+        for statement in declared.chain(keyreeve_sharing::composed_statements()) {
             test.store.prepare(statement).await.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
         }
     }

@@ -108,7 +108,7 @@ impl Feed {
     }
 
     pub(crate) fn heard(&self, mark: i64) -> bool {
-        self.synchronous || self.mark.load(Ordering::Acquire) >= mark
+        self.mark.load(Ordering::Acquire) >= mark
     }
 
     /// Everything that was committed before `at`, which by the database's clock was `mark`, has been announced.

@@ -301,7 +301,8 @@ impl Store {
         }
     }
 
-    /// Whether everything before `mark` has been announced on this node. Costs no lock.
+    /// Whether everything before `mark` has been announced on this node. Costs no lock. On SQLite, where everything always
+    /// has been: whether such a mark has been given out since the store was opened.
     #[must_use]
     pub fn heard(&self, mark: i64) -> bool {
         self.inner.feed.heard(mark)

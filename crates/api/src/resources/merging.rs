@@ -47,8 +47,8 @@ pub(super) fn table() -> Table {
             Operation::post("/api/v1/users/{id}/merge", "merge_users")
                 .says(
                     "Merge another account into this one",
-                    "This one gets the other's memberships (of each group the stronger), roles and service accounts, and those \
-                     fields that `take` names, where the other has them. The other is archived; its sessions and tokens end, and \
+                    "This one gets the other's memberships (of each group the stronger), roles and service accounts, what it owns and \
+                     was granted, and those fields that `take` names, where the other has them. The other is archived; its sessions and tokens end, and \
                      its password and second factor are gone.",
                 )
                 .needs(ADMIN, Asks::Tenant)

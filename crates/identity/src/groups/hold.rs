@@ -39,6 +39,20 @@ impl Groups<'_> {
         };
         Ok(tx.query(above, &of, |row| row.get::<GroupId>(0)).await?.contains(&group))
     }
+
+    /// Whether a party is there, if only disabled: as the caller's transaction sees it, and so that it stays so until that
+    /// ends.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn keep(self, tx: &mut Tx<'_>, (tenant, party): (TenantId, Party)) -> Result<bool, Error> {
+        let (statement, id) = match party {
+            Party::User(id) => (&schema::SHARE_USER, id.uuid()),
+            Party::Service(id) => (&schema::SHARE_SERVICE, id.uuid()),
+            Party::Group(id) => (&schema::SHARE_GROUP, id.uuid()),
+        };
+        Ok(tx.query_opt(statement, &params![tenant, id], |_| Ok(())).await?.is_some())
+    }
 }
 
 /// Whether a party is there and active; of a service account, whether its owner is, too.

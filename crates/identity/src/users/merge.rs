@@ -7,7 +7,9 @@ use crate::{Authority, Cause, Error, schema, service_accounts};
 use keyreeve_base::{ServiceAccountId, TenantId, UserId};
 use keyreeve_store::{Tx, params};
 use serde_json::json;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
 
 /// A field that the kept account can take over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -33,6 +35,17 @@ pub enum MergeField {
     Attributes,
 }
 
+/// What else goes from one account to the other, in rooms above this one.
+///
+/// It is asked within the transaction of the merge, so that whoever asks sees all of it or nothing.
+pub trait Carry: Send + Sync {
+    /// Gives what is `absorb`'s to `keep`, and announces that; answers how much of what it was, for the audit log.
+    fn carry<'t>(&'t self, tx: &'t mut Tx<'_>, tenant: TenantId, merge: (UserId, UserId)) -> Carried<'t>;
+}
+
+/// What [`Carry::carry`] answers, later: names with numbers.
+pub type Carried<'t> = Pin<Box<dyn Future<Output = Result<Vec<(&'static str, u64)>, Error>> + 't>>;
+
 /// Two accounts that become one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merge {
@@ -49,7 +62,8 @@ pub struct Merge {
 impl Users<'_> {
     /// Merges two accounts of the authority's tenant: the kept one gets the memberships (of each group the stronger), the
     /// roles and the service accounts of the other, and the fields that were chosen. The other is archived, with a note
-    /// of where it went ([`Users::merged_into`]).
+    /// of where it went ([`Users::merged_into`]). Rooms above give the kept account what they hold of the other's in the
+    /// same transaction ([`Users::carry_on_merge`]).
     ///
     /// The sessions and grants of the absorbed account end, and its password and second factors go: they were proofs
     /// and permissions of another subject, whose identifier stands in every token that was issued to it. Whoever owns
@@ -90,8 +104,12 @@ impl Users<'_> {
                     true => keep,
                     false => service::update_held(tx, &identity, keep, &patch, &cause).await?,
                 };
+                let mut carried = BTreeMap::new();
+                for carrier in identity.carriers() {
+                    carried.extend(carrier.carry(tx, tenant, (kept.id, gone)).await?);
+                }
                 let detail = json!({
-                    "absorbed": gone, "fields": merge.take,
+                    "carried": carried, "absorbed": gone, "fields": merge.take,
                     "memberships": moved.memberships, "roles": moved.roles, "service_accounts": moved.services,
                 });
                 let event = cause.done(tenant, "user.merge", ("user", kept.id.to_string()), detail);
@@ -100,6 +118,11 @@ impl Users<'_> {
             })
             .await?;
         Ok(Arc::new(kept))
+    }
+
+    /// Has something more go along whenever two accounts are merged. For rooms above, when they are set up.
+    pub fn carry_on_merge(self, carrier: Arc<dyn Carry>) {
+        self.0.0.carriers.write().unwrap_or_else(PoisonError::into_inner).push(carrier);
     }
 
     /// The account that an archived one went up in.

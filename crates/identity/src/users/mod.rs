@@ -13,7 +13,7 @@ mod revise;
 mod service;
 
 pub use duplicates::{DuplicateBy, DuplicateSet};
-pub use merge::{Merge, MergeField};
+pub use merge::{Carried, Carry, Merge, MergeField};
 pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
 pub use revise::Revision;
 pub use service::{StateChange, Users};

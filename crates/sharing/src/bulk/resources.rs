@@ -4,8 +4,9 @@ use super::line::{LineError, LineOutcome, LineResult};
 use super::{Line, Load, record};
 use crate::engine::ID_TOPIC;
 use crate::model::check_id;
-use crate::resources::{Insert, Parent, check_parent, find_parent, insert};
-use crate::{Error, NewResource};
+use crate::resources::{Insert, Parent, check_parent, find_parent, insert, insert_each};
+use crate::{Error, NewResource, Sharing};
+use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_identity::Party;
 use keyreeve_store::Tx;
 use std::collections::HashMap;
@@ -72,7 +73,6 @@ impl Load<'_> {
     }
 
     async fn write_resources(&self, rows: Vec<Row>) -> Result<Vec<(usize, LineResult)>, Error> {
-        // Parents that come in this very part are known when it is their children's turn.
         let parents = self.keys_of(rows.iter().filter_map(|row| row.new.parent.as_deref())).await?;
         let (sharing, cause, tenant) = (self.sharing.clone(), self.cause.clone(), self.tenant);
         let now = sharing.world().now();
@@ -85,40 +85,99 @@ impl Load<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            let mut results = Vec::with_capacity(rows.len());
-            let mut made = 0_u64;
-            for row in &rows {
-                let Row { line, id, type_key, owner, new } = row;
-                let parent = new.parent.as_deref().map(|parent| places.get(parent).copied());
-                if parent == Some(None) {
-                    results.push((*line, Err(LineError::new("parent", "is not there"))));
-                    continue;
+            let mut results: Vec<LineResult> = rows.iter().map(|_| Ok(LineOutcome::Created)).collect();
+            for wave in waves(&rows) {
+                let written = write_wave(tx, (&sharing, tenant, now), (&rows, &wave), &places).await?;
+                for (place, result) in written {
+                    let (Some(row), Some(slot)) = (rows.get(place), results.get_mut(place)) else { continue };
+                    *slot = result.map(|made| match made {
+                        Some(made) => {
+                            places.insert(&row.id, made);
+                            LineOutcome::Created
+                        }
+                        None => LineOutcome::Exists,
+                    });
                 }
-                let parent = parent.flatten();
-                let insertion = Insert { tenant, id, type_key: *type_key, parent, owner: *owner, new, now };
-                let result = match insert(tx, &sharing, &insertion).await {
-                    Ok(key) => {
-                        made = made.saturating_add(1);
-                        let levels = parent.map_or(0, |parent| parent.levels).saturating_add(1);
-                        places.insert(id, Parent { key, levels });
-                        Ok(LineOutcome::Created)
-                    }
-                    Err(Error::Taken(_)) => Ok(LineOutcome::Exists),
-                    Err(error) => Err(super::line::fault(error)?),
-                };
-                results.push((*line, result));
             }
             for (key, _) in parents.values() {
                 // Removed at this moment: the batch is given once more, and finds it gone.
                 check_parent(tx, tenant, *key).await?;
             }
+            let made = results.iter().filter(|result| **result == Ok(LineOutcome::Created)).count();
             if made > 0 {
+                let made = u64::try_from(made).unwrap_or(u64::MAX);
                 record(tx, (&sharing, &cause), (tenant, "resource"), (rows.len(), made)).await?;
                 // Of no tenant: every identifier that is kept is looked up anew.
                 tx.changed(None, ID_TOPIC, "*").await?;
             }
-            Ok::<_, Error>(results)
+            Ok::<_, Error>(rows.iter().map(|row| row.line).zip(results).collect())
         };
         self.sharing.store().write(write).await
     }
+}
+
+/// The places of rows, in turns: what a row names as its parent was there before, or is written in an earlier turn. What is
+/// called like a row before it has a later turn than that.
+fn waves(rows: &[Row]) -> Vec<Vec<usize>> {
+    let mut turns: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        let after = |id: &str| turns.get(id).map_or(0, |turn| turn.saturating_add(1));
+        let turn = after(&row.id).max(row.new.parent.as_deref().map_or(0, after));
+        turns.insert(&row.id, turn);
+        if waves.len() <= turn {
+            waves.resize_with(turn.saturating_add(1), Vec::new);
+        }
+        if let Some(wave) = waves.get_mut(turn) {
+            wave.push(place);
+        }
+    }
+    waves
+}
+
+/// What became of a row: where it is now, or that it was there.
+type Written = Result<Option<Parent>, LineError>;
+
+/// Writes the rows of one turn, none of which waits for another.
+async fn write_wave(
+    tx: &mut Tx<'_>,
+    (sharing, tenant, now): (&Sharing, TenantId, Timestamp),
+    (rows, wave): (&[Row], &[usize]),
+    places: &HashMap<&str, Parent>,
+) -> Result<Vec<(usize, Written)>, Error> {
+    let mut results = Vec::with_capacity(wave.len());
+    let (mut ready, mut insertions) = (Vec::with_capacity(wave.len()), Vec::with_capacity(wave.len()));
+    for &place in wave {
+        let Some(Row { id, type_key, owner, new, .. }) = rows.get(place) else { continue };
+        let parent = new.parent.as_deref().map(|parent| places.get(parent).copied());
+        if parent == Some(None) {
+            results.push((place, Err(LineError::new("parent", "is not there"))));
+            continue;
+        }
+        let parent = parent.flatten();
+        let insertion = Insert { tenant, id, type_key: *type_key, parent, owner: *owner, new, now };
+        match insertion.check_depth(sharing) {
+            Ok(()) => {
+                ready.push(place);
+                insertions.push(insertion);
+            }
+            Err(error) => results.push((place, Err(super::line::fault(error)?))),
+        }
+    }
+    let keys = insert_each(tx, &insertions).await?;
+    for ((place, insertion), key) in ready.into_iter().zip(&insertions).zip(keys) {
+        let key = match key {
+            Some(key) => Ok(key),
+            // The identifier is taken, if not by what is gone.
+            None => insert(tx, sharing, insertion).await,
+        };
+        let levels = insertion.parent.map_or(0, |parent| parent.levels).saturating_add(1);
+        let written = match key {
+            Ok(key) => Ok(Some(Parent { key, levels })),
+            Err(Error::Taken(_)) => Ok(None),
+            Err(error) => Err(super::line::fault(error)?),
+        };
+        results.push((place, written));
+    }
+    Ok(results)
 }

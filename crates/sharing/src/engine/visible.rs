@@ -334,6 +334,11 @@ async fn candidates_of(
     Ok(parts)
 }
 
+/// The statements of the walk that are put together.
+pub(crate) fn composed() -> impl Iterator<Item = &'static Statement> {
+    CANDIDATES_OF.iter().map(|(_, statement)| statement)
+}
+
 /// The statements that ask for so many parties at once. Each part of one has its own limit, so that none of them reads
 /// more of the index than it answers.
 static CANDIDATES_OF: LazyLock<Vec<(usize, Statement)>> = LazyLock::new(|| {

@@ -26,6 +26,15 @@ impl PartyKind {
         }
     }
 
+    /// As it is stored.
+    pub(crate) const fn number(self) -> i64 {
+        match self {
+            Self::User => 0,
+            Self::Service => 1,
+            Self::Group => 2,
+        }
+    }
+
     pub(crate) const fn party(self, id: Uuid) -> Party {
         match self {
             Self::User => Party::User(UserId::from_uuid(id)),
@@ -37,11 +46,7 @@ impl PartyKind {
 
 impl ToParam for PartyKind {
     fn to_param(&self) -> Param<'_> {
-        Value::Int(match self {
-            Self::User => 0,
-            Self::Service => 1,
-            Self::Group => 2,
-        })
+        Value::Int(self.number())
     }
 }
 

@@ -79,6 +79,9 @@ impl Grants<'_> {
                 if !claim.holds(tx, &sharing, Hold::Along).await? {
                     return Ok(None);
                 }
+                if !sharing.identity().groups().keep(tx, (tenant, new.subject)).await? {
+                    return Err(Error::NotFound("subject"));
+                }
                 let name = format!("{id} {}", new.resource);
                 if claimed(tx, &sharing, &cause, ("grant", tenant, &name)).await? {
                     let row = params![id.resource, id.party, id.permission];
@@ -354,21 +357,29 @@ pub(crate) fn permission_of(model: &Model, type_key: Option<i64>, permission: &s
 }
 
 /// Announces that a grant has come or gone.
-pub(crate) async fn announce(tx: &mut Tx<'_>, tenant: TenantId, id: ShareId) -> Result<(), Error> {
+pub(crate) async fn announce(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: ShareId,
+) -> Result<(), keyreeve_store::Error> {
     let held = crate::engine::held_key(id.resource, id.party);
     tx.changed(Some(tenant), NODE_TOPIC, &id.resource.to_string()).await?;
-    tx.changed(Some(tenant), HELD_TOPIC, &held).await?;
-    Ok(())
+    tx.changed(Some(tenant), HELD_TOPIC, &held).await
 }
 
-/// Writes a grant over one that may be there; answers what it is then, and whether that is anything new.
-async fn write(tx: &mut Tx<'_>, wanted: &StoredGrant, now: Timestamp) -> Result<(StoredGrant, bool), Error> {
-    let id = wanted.id;
-    let former = tx
-        .query_opt(&schema::HOLD_GRANT, &params![id.resource, id.party, id.permission], |row| {
-            Ok((row.get::<bool>(0)?, row.get::<Option<Timestamp>>(1)?, row.get::<Timestamp>(2)?))
-        })
-        .await?;
+/// A grant that is there: whether it cascades, when it ends, when it was made.
+pub(crate) type Former = (bool, Option<Timestamp>, Timestamp);
+
+/// What is granted already at this place, kept as it is until the transaction ends.
+pub(crate) async fn held(tx: &mut Tx<'_>, id: ShareId) -> Result<Option<Former>, keyreeve_store::Error> {
+    tx.query_opt(&schema::HOLD_GRANT, &params![id.resource, id.party, id.permission], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })
+    .await
+}
+
+/// The grant that says what both say; none where the former one says all of it.
+pub(crate) fn united(wanted: &StoredGrant, former: Option<Former>, now: Timestamp) -> Option<StoredGrant> {
     let mut grant = wanted.clone();
     if let Some((cascade, end, created_at)) = former
         && end.is_none_or(|end| now < end)
@@ -380,14 +391,19 @@ async fn write(tx: &mut Tx<'_>, wanted: &StoredGrant, now: Timestamp) -> Result<
         };
         grant.created_at = created_at;
         if (grant.cascade, grant.expires_at) == (cascade, end) {
-            return Ok((grant, false));
+            return None;
         }
     }
+    Some(grant)
+}
+
+/// Writes a grant, over one that may be there.
+pub(crate) async fn replace(tx: &mut Tx<'_>, grant: &StoredGrant) -> Result<(), keyreeve_store::Error> {
     let ((by, by_id), kind) = (grant.granted_by.columns(), PartyKind::of(grant.subject));
     let row = params![
-        id.resource,
-        id.party,
-        id.permission,
+        grant.id.resource,
+        grant.id.party,
+        grant.id.permission,
         kind,
         grant.cascade,
         grant.expires_at,
@@ -395,8 +411,18 @@ async fn write(tx: &mut Tx<'_>, wanted: &StoredGrant, now: Timestamp) -> Result<
         by_id,
         grant.created_at
     ];
-    match tx.execute(&schema::WRITE_GRANT, &row).await {
-        Ok(_) => Ok((grant, true)),
+    tx.execute(&schema::WRITE_GRANT, &row).await.map(drop)
+}
+
+/// Writes a grant over one that may be there; answers what it is then, and whether that is anything new.
+async fn write(tx: &mut Tx<'_>, wanted: &StoredGrant, now: Timestamp) -> Result<(StoredGrant, bool), Error> {
+    let former = held(tx, wanted.id).await?;
+    let Some(grant) = united(wanted, former, now) else {
+        let (cascade, expires_at, created_at) = former.unwrap_or((false, None, now));
+        return Ok((StoredGrant { cascade, expires_at, created_at, ..wanted.clone() }, false));
+    };
+    match replace(tx, &grant).await {
+        Ok(()) => Ok((grant, true)),
         // The resource was swept away at this moment.
         Err(keyreeve_store::Error::ForeignKey) => Err(Error::NotFound("resource")),
         Err(error) => Err(error.into()),

@@ -1,13 +1,17 @@
 //! Types of resources.
 
 use super::{MAX_TYPES, TOPIC, check_description, check_id, check_name};
+use crate::resources::chain;
 use crate::standing::require_tenant;
 use crate::write::{Change, Target, Written, claimed, lock_tenant};
 use crate::{Error, Revision, Sharing, schema};
-use keyreeve_base::Timestamp;
+use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_identity::{Authority, Cause, Patch};
 use keyreeve_store::{Tx, params};
 use serde_json::json;
+
+/// How often removed resources are cleared away before their type is taken to be in use.
+const ROUNDS: u32 = 20;
 
 /// A type of resources.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -188,7 +192,7 @@ impl Types<'_> {
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::NotFound`], [`Error::VersionConflict`]; [`Error::InUse`] while there are resources of
-    /// this type, also such as were removed and are not swept yet.
+    /// this type, or very many that were removed and are still being cleared away.
     pub async fn delete(
         self,
         authority: &Authority,
@@ -198,6 +202,9 @@ impl Types<'_> {
         require_tenant(authority)?;
         crate::hosted::keep_out(id)?;
         let tenant = authority.tenant();
+        if let Some(entry) = self.0.model(tenant).await?.type_of(id) {
+            self.clear_away(tenant, entry.of.key).await?;
+        }
         let (sharing, cause, id) = (self.0.clone(), cause.clone(), id.to_owned());
         self.0
             .store()
@@ -228,5 +235,27 @@ impl Types<'_> {
             })
             .await?;
         self.0.revision().await
+    }
+
+    /// Clears away resources of a type that were removed, or are gone with what lay above them: their rows name it still.
+    async fn clear_away(self, tenant: TenantId, type_key: i64) -> Result<(), Error> {
+        for _ in 0..ROUNDS {
+            let sharing = self.0.clone();
+            let gone = self
+                .0
+                .store()
+                .read(async move |tx: &mut Tx<'_>| {
+                    let in_use = params![type_key];
+                    let first = tx.query_opt(&schema::TYPE_IN_USE, &in_use, |row| row.get(0)).await?;
+                    let Some(first) = first else { return Ok(false) };
+                    Ok::<_, Error>(chain(tx, &sharing, tenant, first).await?.is_none())
+                })
+                .await?;
+            if !gone {
+                break;
+            }
+            self.0.sweep_resources().await?;
+        }
+        Ok(())
     }
 }

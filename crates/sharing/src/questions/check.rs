@@ -66,7 +66,8 @@ impl Questions<'_> {
         Ok(told(decision, full))
     }
 
-    /// The same for many; answers in their order. Answers are of one moment, but for changes that do not stop.
+    /// The same for many; answers in their order. Answers are of one moment, but for changes that do not stop; and where
+    /// another node writes, what is read for the first time may be newer than what is in memory, by the staleness bound.
     ///
     /// # Errors
     /// As [`Questions::check`], of the first that fails; [`Error::Invalid`] for more than [`MAX_CHECKS`].

@@ -150,6 +150,9 @@ impl Resources<'_> {
                 if held.owner == owner {
                     return Ok(Some((key, true)));
                 }
+                if !sharing.identity().groups().hold(tx, (tenant, owner), None).await? {
+                    return Err(Error::NotFound("owner"));
+                }
                 let now = sharing.world().now();
                 let (kind, party) = (PartyKind::of(owner), owner.uuid());
                 let row = params![tenant, key, kind, party, now];

@@ -12,7 +12,7 @@ use crate::write::{Change, Written, claimed};
 use crate::{Error, MAX_PAGE, ResourceCursor, Sharing, schema};
 use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_identity::{Authority, Cause, Party};
-use keyreeve_store::{Tx, params};
+use keyreeve_store::{Param, Tx, Value, params};
 use serde_json::json;
 
 /// A resource that is about to be made, and the keys of what it names.
@@ -32,6 +32,35 @@ pub(crate) struct Parent {
     pub(crate) key: i64,
     /// How many resources there are from it up, itself counted.
     pub(crate) levels: usize,
+}
+
+impl Insert<'_> {
+    /// Whether the tree does not become too deep.
+    pub(crate) fn check_depth(&self, sharing: &Sharing) -> Result<(), Error> {
+        let max = usize::from(sharing.max_depth());
+        if self.parent.is_some_and(|parent| parent.levels >= max) {
+            return Err(Error::invalid("parent", format!("lies too deep: a tree has at most {max} levels")));
+        }
+        Ok(())
+    }
+
+    fn row<'r>(&'r self, attributes: Option<&'r str>) -> [Param<'r>; 12] {
+        let text = |text: Option<&'r str>| text.map_or(Value::Null, Value::Text);
+        [
+            Value::Uuid(self.tenant.uuid()),
+            Value::Text(self.id),
+            Value::Int(self.type_key),
+            self.parent.map_or(Value::Null, |parent| Value::Int(parent.key)),
+            Value::Int(PartyKind::of(self.owner).number()),
+            Value::Uuid(self.owner.uuid()),
+            Value::Int(self.now.micros()),
+            Value::Text(&self.new.name),
+            text(self.new.description.as_deref()),
+            text(self.new.text.as_deref()),
+            text(attributes),
+            self.new.metadata.as_deref().map_or(Value::Null, Value::Blob),
+        ]
+    }
 }
 
 impl Resources<'_> {
@@ -93,6 +122,9 @@ impl Resources<'_> {
                     claimed_before(tx, &sharing, &cause, (tenant, &content, made_id)).await?
                 {
                     return Ok(Some(Err(before)));
+                }
+                if !sharing.identity().groups().keep(tx, (tenant, owner)).await? {
+                    return Err(Error::NotFound("owner"));
                 }
                 let place = match parent {
                     Some(parent) => Some(find_parent(tx, &sharing, tenant, parent).await?),
@@ -247,11 +279,8 @@ async fn claimed_before(
 /// Makes a resource in the caller's transaction, after everything that can be known before was checked; answers its key.
 /// The caller announces the identifier.
 pub(crate) async fn insert(tx: &mut Tx<'_>, sharing: &Sharing, insertion: &Insert<'_>) -> Result<i64, Error> {
-    let Insert { tenant, id, parent, .. } = *insertion;
-    let max = usize::from(sharing.max_depth());
-    if parent.is_some_and(|parent| parent.levels >= max) {
-        return Err(Error::invalid("parent", format!("lies too deep: a tree has at most {max} levels")));
-    }
+    let Insert { tenant, id, .. } = *insertion;
+    insertion.check_depth(sharing)?;
     match write(tx, insertion).await? {
         Some(key) => Ok(key),
         None => {
@@ -282,29 +311,32 @@ pub(crate) async fn check_parent(tx: &mut Tx<'_>, tenant: TenantId, key: i64) ->
     found.flatten().map(drop).ok_or(Error::NotFound("parent"))
 }
 
+/// The same for many at once, none of which lies below another, and whose depth was checked; no key for those whose
+/// identifier is taken.
+pub(crate) async fn insert_each(
+    tx: &mut Tx<'_>,
+    insertions: &[Insert<'_>],
+) -> Result<Vec<Option<i64>>, Error> {
+    let attributes: Vec<Option<String>> = insertions
+        .iter()
+        .map(|insertion| attributes_text(&insertion.new.attributes))
+        .collect::<Result<_, _>>()?;
+    let rows: Vec<_> =
+        insertions.iter().zip(&attributes).map(|(one, attributes)| one.row(attributes.as_deref())).collect();
+    made(tx.query_each(&schema::INSERT_RESOURCE, &rows, |row| row.get(0)).await)
+}
+
 async fn write(tx: &mut Tx<'_>, insertion: &Insert<'_>) -> Result<Option<i64>, Error> {
-    let Insert { tenant, id, type_key, parent, owner, new, now } = *insertion;
-    let attributes = attributes_text(&new.attributes)?;
-    let (kind, party, parent) = (PartyKind::of(owner), owner.uuid(), parent.map(|parent| parent.key));
-    let row = params![
-        tenant,
-        id,
-        type_key,
-        parent,
-        kind,
-        party,
-        now,
-        new.name,
-        new.description,
-        new.text,
-        attributes,
-        new.metadata
-    ];
-    match tx.query_opt(&schema::INSERT_RESOURCE, &row, |row| row.get(0)).await {
-        Ok(key) => Ok(key),
+    let attributes = attributes_text(&insertion.new.attributes)?;
+    let row = insertion.row(attributes.as_deref());
+    made(tx.query_opt(&schema::INSERT_RESOURCE, &row, |row| row.get(0)).await)
+}
+
+fn made<T>(written: Result<T, keyreeve_store::Error>) -> Result<T, Error> {
+    match written {
         // The type was removed, or the parent swept away, at this moment.
         Err(keyreeve_store::Error::ForeignKey) => Err(Error::NotFound("resource type or parent")),
-        Err(error) => Err(error.into()),
+        written => Ok(written?),
     }
 }
 

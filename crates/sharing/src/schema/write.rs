@@ -76,6 +76,13 @@ statements! {
         ON CONFLICT (resource_key, party_id, permission_key) DO UPDATE SET cascades = excluded.cascades, \
         expires_at = excluded.expires_at, granted_kind = excluded.granted_kind, granted_id = excluded.granted_id, \
         created_at = excluded.created_at";
+    /// Some of what a party was granted on the resources of one block, whole.
+    pub(crate) GRANTS_IN_BLOCK = "SELECT resource_key, party_id, permission_key, party_kind, cascades, expires_at, granted_kind, \
+        granted_id, created_at FROM sharing_grant WHERE (resource_key >> 14) = $1 AND party_id = $2 \
+        ORDER BY resource_key, permission_key LIMIT $3";
+    /// Gives what a party owns of the resources of one block to another of the same kind.
+    pub(crate) CARRY_OWNED = "UPDATE sharing_resource SET owner_id = $3, updated_at = $4, version = version + 1 \
+        WHERE (key >> 14) = $1 AND owner_id = $2 RETURNING key";
     /// Removes a grant.
     pub(crate) DELETE_GRANT = "DELETE FROM sharing_grant WHERE resource_key = $1 AND party_id = $2 AND permission_key = $3";
     /// Removes what a party was granted on a resource.

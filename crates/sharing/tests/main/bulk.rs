@@ -101,6 +101,42 @@ on_both_engines! {
         }
     }
 
+    async fn lines_are_taken_in_their_order_whatever_is_written_at_once(engine: Engine) {
+        let house = house(engine).await;
+        house.model().await;
+        let (ada, bob) = (house.user("ada").await, house.user("bob").await);
+        house.folder("gone", bob, None).await;
+        house.folder("below gone", bob, Some("gone")).await;
+        house.sharing.resources().delete(&house.admin, "gone".into(), Delete::WithChildren, &by()).await.unwrap();
+        let lines = [
+            resource("below c", ada, "c"),
+            resource("a", ada, ""),
+            resource("b", ada, "a"),
+            resource("c", ada, "b"),
+            resource("c", bob, ""),
+            resource("d", ada, "b"),
+            resource("below gone", ada, "d"),
+            resource("late", ada, "after"),
+            resource("after", ada, ""),
+            resource("d", bob, "gone"),
+        ];
+        let brief: Vec<_> = load(&house, &lines)
+            .await
+            .into_iter()
+            .map(|result| match result {
+                Ok(LineOutcome::Created) => "made".to_owned(),
+                Ok(LineOutcome::Exists) => "there".to_owned(),
+                Err(error) => error.field,
+            })
+            .collect();
+        let expected = ["parent", "made", "made", "made", "there", "made", "made", "parent", "made", "parent"];
+        assert_eq!(brief, expected);
+        for (id, parent) in [("a", None), ("b", Some("a")), ("c", Some("b")), ("below gone", Some("d"))] {
+            let found = house.sharing.resources().get(&house.admin, id).await.unwrap();
+            assert_eq!((found.owner, found.parent.as_deref()), (ada, parent), "{id}");
+        }
+    }
+
     async fn what_is_written_out_can_be_taken_in_elsewhere(engine: Engine) {
         let house = house(engine).await;
         house.model().await;

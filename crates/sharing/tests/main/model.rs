@@ -1,7 +1,7 @@
 //! Types and permissions.
 
 use crate::house::{House, by, house};
-use keyreeve_sharing::{Error, Patch, PermissionPatch, Target, TypePatch};
+use keyreeve_sharing::{Delete, Error, Patch, PermissionPatch, Target, TypePatch};
 use keyreeve_testkit::{Engine, on_both_engines};
 
 fn is_invalid(result: &Result<(), Error>, of: &str) -> bool {
@@ -91,6 +91,21 @@ on_both_engines! {
         assert!(write.implies.is_empty(), "what it implied is gone");
     }
 
+    async fn ac_55_nothing_is_called_as_a_step_within_a_path(engine: Engine) {
+        let house = house(engine).await;
+        house.model().await;
+        let ada = house.user("ada").await;
+        for id in [".", ".."] {
+            assert!(is_invalid(&house.new_type(id).await, "id"), "{id}");
+            assert!(is_invalid(&house.permission(None, id, false, &[]).await, "id"), "{id}");
+            assert!(is_invalid(&house.try_resource(("FILE", id), ada, None).await, "id"), "{id}");
+        }
+        for id in ["...", ".a", "..%2f", "a/../b"] {
+            house.file(id, ada, None).await;
+            assert!(house.may(ada, "OWNER", id).await, "{id}");
+        }
+    }
+
     async fn a_type_goes_only_without_resources(engine: Engine) {
         let house = house(engine).await;
         house.model().await;
@@ -98,6 +113,12 @@ on_both_engines! {
         house.file("doc", ada, None).await;
         let types = house.sharing.types();
         assert!(matches!(types.delete(&house.admin, "FILE".into(), &by()).await, Err(Error::InUse(_))));
+        // What was removed is in nobody's way, whether it has been cleared away or not.
+        house.folder("top", ada, None).await;
+        house.folder("below", ada, Some("top")).await;
+        house.file("kept", ada, Some("below")).await;
+        house.share("below", "READ", ada, true).await;
+        house.sharing.resources().delete(&house.admin, "top".into(), Delete::WithChildren, &by()).await.unwrap();
         assert!(matches!(types.delete(&house.admin, Target::new("FOLDER", Some(7)), &by()).await, Err(Error::VersionConflict)));
         types.delete(&house.admin, Target::new("FOLDER", Some(1)), &by()).await.unwrap();
         assert!(matches!(types.get(&house.admin, "FOLDER").await, Err(Error::NotFound(_))));

@@ -34,7 +34,6 @@ pub struct Resource {
     pub parent: Option<usize>,
     pub grants: Vec<Grant>,
     pub gone: bool,
-    pub swept: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -304,7 +303,6 @@ impl Oracle {
         let settled = self.now - 60_000_000;
         let (now, removed, permissions) = (self.now, &self.removed, &self.permissions);
         for resource in &mut self.resources {
-            resource.swept |= resource.gone;
             let gone = resource.gone;
             resource.grants.retain(|grant| {
                 let orphan = !permissions[grant.permission].declared || removed.contains(&grant.party);
@@ -318,8 +316,7 @@ impl Oracle {
         if !self.types.contains(of) {
             return Err(Answer::NotFound);
         }
-        // What was removed counts until it is swept away.
-        if self.resources.iter().any(|resource| resource.of == of && !resource.swept) {
+        if self.resources.iter().any(|resource| resource.of == of && !resource.gone) {
             return Err(Answer::InUse);
         }
         self.types.remove(of);
@@ -397,15 +394,7 @@ impl Oracle {
             return Err(Answer::Taken);
         }
         self.generated.extend(generated);
-        self.resources.push(Resource {
-            id,
-            of,
-            owner,
-            parent,
-            grants: Vec::new(),
-            gone: false,
-            swept: false,
-        });
+        self.resources.push(Resource { id, of, owner, parent, grants: Vec::new(), gone: false });
         Ok(1)
     }
 

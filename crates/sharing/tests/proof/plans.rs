@@ -1,7 +1,7 @@
 //! How the room's statements are answered: each by an index, on both engines, whatever there is in the tables.
 
 use crate::house::migrations;
-use keyreeve_sharing::STATEMENTS;
+use keyreeve_sharing::{STATEMENTS, composed_statements};
 use keyreeve_store::{Statement, Tx, Value};
 use keyreeve_testkit::{Engine, store};
 use tokio_postgres::SimpleQueryMessage;
@@ -43,7 +43,7 @@ fn every_statement_is_answered_by_an_index_on_sqlite() {
     keyreeve_testkit::block_on(async {
         let test = store(Engine::Sqlite, &migrations()).await;
         let mut wrong = Vec::new();
-        for statement in STATEMENTS {
+        for statement in STATEMENTS.iter().copied().chain(composed_statements()) {
             let explain = Statement::composed("explain", format!("EXPLAIN QUERY PLAN {}", statement.sql()));
             let nulls = vec![Value::Null; parameters(statement.sql())];
             let steps = test
@@ -80,7 +80,7 @@ fn every_statement_is_answered_by_an_index_on_postgres() {
             .await
             .unwrap();
         let mut wrong = Vec::new();
-        for (number, statement) in STATEMENTS.iter().enumerate() {
+        for (number, statement) in STATEMENTS.iter().copied().chain(composed_statements()).enumerate() {
             let sql = statement
                 .sql()
                 .replace("{for_update}", "FOR UPDATE")
