@@ -68,6 +68,19 @@ struct Hooks {
     preflight: Option<HeaderValue>,
 }
 
+impl Hooks {
+    fn of(spec: &RouteSpec, preflight: Option<HeaderValue>) -> Arc<Self> {
+        let path = Arc::from(&*spec.path);
+        Arc::new(Self { path, meter: OnceLock::new(), cors: OnceLock::new(), preflight })
+    }
+}
+
+/// What stands in a table for every method that the path's other routes do not answer: a method that no client sends.
+#[must_use]
+pub fn any_method() -> Method {
+    Method::from_bytes(b"ANY").unwrap_or_default()
+}
+
 struct Entry<S> {
     handler: MethodRouter<S>,
     hooks: Arc<Hooks>,
@@ -131,12 +144,31 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         H: Handler<T, S>,
         T: 'static,
     {
-        let path = Arc::from(&*spec.path);
-        let hooks = Arc::new(Hooks { path, meter: OnceLock::new(), cors: OnceLock::new(), preflight });
+        let hooks = Hooks::of(&spec, preflight);
         let handler = on(filter, Hooked { handler, hooks: Arc::clone(&hooks) });
         self.specs.push(spec);
         self.entries.push(Entry { handler, hooks });
         self
+    }
+
+    /// Adds a route whose path is put together (a dialect's, below its prefix). The method [`any_method`] stands for every
+    /// method that no other route of the path answers.
+    #[must_use]
+    pub fn add<H, T>(mut self, spec: RouteSpec, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        match MethodFilter::try_from(spec.method.clone()) {
+            Ok(filter) => self.with(spec, filter, None, handler),
+            Err(_) => {
+                let hooks = Hooks::of(&spec, None);
+                let handler = MethodRouter::new().fallback(Hooked { handler, hooks: Arc::clone(&hooks) });
+                self.specs.push(spec);
+                self.entries.push(Entry { handler, hooks });
+                self
+            }
+        }
     }
 
     /// All routes of both tables.

@@ -46,8 +46,8 @@ pub mod tenants;
 pub mod users;
 
 pub use admission::{
-    Admission, Admitted, ClientAttempt, CodeGuess, FinishPasswordChange, FinishSecondFactor, Method,
-    PasswordAttempt, Proof, Redeemed, Refusal, ServiceAttempt, SignIn, Subject,
+    Admission, Admitted, ClientAttempt, CodeGuess, FinishPasswordChange, FinishSecondFactor, Method, Opening,
+    PasswordAttempt, Proof, Redeemed, Refusal, ServiceAttempt, SignIn, Subject, Weighed,
 };
 pub use authority::{Authority, Standing};
 pub use bulk::Bulk;
@@ -56,8 +56,9 @@ pub use directory::Party;
 pub use error::Error;
 pub use groups::{
     Group, GroupPatch, GroupRevision, Groups, MemberChange, Membership, MembershipKind, NewGroup, Reach,
+    ReadyGroup,
 };
-pub use passwords::{Passwords, PolicyViolation};
+pub use passwords::{PasswordState, Passwords, PolicyViolation, ReadyPassword};
 pub use recovery::{LinkKind, MailLinks, MailRecord, MailState, Recovery, ResetRequest, SendOutcome};
 pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RolePatch, Roles, TENANT_ADMIN};
 pub use schema::{MIGRATIONS, STATEMENTS};
@@ -77,7 +78,7 @@ pub use settings::{
 pub use tenants::{DEFAULT_SLUG, NewTenant, Tenant, TenantPatch, Tenants};
 pub use users::{
     Carried, Carry, Credential, DuplicateBy, DuplicateSet, Merge, MergeField, NewUser, Patch, Profile,
-    ProfilePatch, Revision, StateChange, User, Users,
+    ProfilePatch, ReadyUser, Revision, StateChange, User, Users,
 };
 
 use admission::{CounterKey, Standing as CounterStanding};

@@ -374,6 +374,45 @@ impl Sessions<'_> {
             .await
     }
 
+    /// The same in the caller's transaction; `because` is for the audit log.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn end_all_in(
+        self,
+        tx: &mut Tx<'_>,
+        of: (TenantId, UserId, Option<SessionId>),
+        because: &'static str,
+        cause: &Cause,
+    ) -> Result<usize, Error> {
+        end_all(tx, self.0, of, because, cause).await
+    }
+
+    /// Takes over a session that another system began for this user, as an operator moves from there: it lives until
+    /// `expires_at`. Nobody proves anything here, so it is for nothing but such a move.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn take_over(
+        self,
+        tx: &mut Tx<'_>,
+        (tenant, user, id): (TenantId, UserId, SessionId),
+        expires_at: Timestamp,
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let now = self.0.world().now();
+        let lasts = u32::try_from(expires_at.since(now).as_secs()).unwrap_or(u32::MAX);
+        let policy = SessionPolicy { idle_s: lasts, absolute_s: lasts };
+        let begun = Beginning { now, amr: Arc::new([]), policy: &policy, origin: &cause.origin };
+        // No cookie of the sign-in page leads to it.
+        let digest = keyreeve_crypto::OpaqueToken::generate(self.0.world()).digest();
+        Session::begin(id, (tenant, user), digest, begun).insert(tx).await?;
+        let detail = json!({"user": user, "expires_at": expires_at.to_string()});
+        let event = cause.done(tenant, "session.take_over", ("session", id.to_string()), detail);
+        keyreeve_audit::record(tx, self.0.world(), &event).await?;
+        Ok(())
+    }
+
     /// Whether any session was ended of which nobody has been told.
     ///
     /// # Errors

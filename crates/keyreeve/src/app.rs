@@ -3,8 +3,9 @@
 use crate::config::{Config, PublicUrl};
 use crate::jobs::Jobs;
 use crate::traces::Continued;
-use crate::{Error, data_dir, doors, mailing, master_key, ops};
+use crate::{Error, compat, data_dir, doors, mailing, master_key, ops};
 use keyreeve_base::World;
+use keyreeve_compat::{Compat, Ground};
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
 use keyreeve_events::Events;
 use keyreeve_fetch::{FetchOptions, Fetcher};
@@ -53,6 +54,8 @@ pub struct Inner {
     pub mailer: Option<Mailer>,
     /// Webhooks and streams of the audit log.
     pub events: Events,
+    /// The interfaces of other systems.
+    pub compat: Compat,
     proxies: TrustedProxies,
     metrics: Option<PrometheusHandle>,
 }
@@ -79,7 +82,7 @@ pub enum Purpose {
 /// Every table of every room, in the order in which they are made.
 #[must_use]
 pub fn migrations() -> Vec<Migration> {
-    [
+    let mut all = [
         keyreeve_audit::MIGRATIONS,
         keyreeve_identity::MIGRATIONS,
         keyreeve_tokens::MIGRATIONS,
@@ -88,7 +91,9 @@ pub fn migrations() -> Vec<Migration> {
         keyreeve_sharing::MIGRATIONS,
         keyreeve_secrets::MIGRATIONS,
     ]
-    .concat()
+    .concat();
+    all.extend(keyreeve_compat::migrations());
+    all
 }
 
 impl App {
@@ -167,6 +172,15 @@ impl App {
         let rooms = (identity.clone(), sharing.clone());
         let secrets = Secrets::new(store.clone(), world.clone(), rooms, &options);
         let transfer = Transfer::new(store.clone(), world.clone(), identity.clone(), tokens.clone());
+        let ground = Ground {
+            store: store.clone(),
+            world: world.clone(),
+            identity: identity.clone(),
+            mailer: mailer.clone(),
+            fetcher: fetcher.clone(),
+            public_url: public_url.to_string(),
+        };
+        let compat = Compat::new(&ground, compat::settings(&config)?);
         let events = Events::new(store.clone(), world.clone(), identity.clone(), fetcher.clone());
         Ok(Self(Arc::new(Inner {
             config,
@@ -181,6 +195,7 @@ impl App {
             fetcher,
             mailer,
             events,
+            compat,
             proxies,
             metrics,
         })))
@@ -193,23 +208,34 @@ impl App {
     }
 
     fn routes(&self) -> Routes {
-        let routes = ops::routes(self).merge(doors::routes(self));
-        metrics::with_recorder(|recorder| routes.measured(recorder))
+        ops::routes(self).merge(doors::routes(self))
     }
 
-    /// Every route of the public listener, for the tests that try each of them.
+    /// Every route of our own doors on the public listener, for the tests that try each of them.
     #[must_use]
     pub fn route_specs(&self) -> Vec<RouteSpec> {
         self.routes().specs().to_vec()
     }
 
-    /// The router of the public listener: every door, health and metrics, within the front.
+    /// Every route there of the interfaces of other systems, which have rules of their own.
     #[must_use]
-    pub fn router(&self) -> Fronted {
+    pub fn compat_specs(&self) -> Vec<RouteSpec> {
+        self.compat.routes().specs().to_vec()
+    }
+
+    /// These routes, measured and within the front.
+    fn fronted(&self, routes: Routes) -> Fronted {
         let front = Front::new(&self.world, self.public_url.url(), self.0.proxies.clone())
             .streams(keyreeve_api::streams, keyreeve_api::MAX_IMPORT_BYTES)
             .traced(Continued::of(&self.config));
-        front.wrap(self.routes().into_router())
+        let routes = metrics::with_recorder(|recorder| routes.measured(recorder));
+        front.wrap(routes.into_router())
+    }
+
+    /// The router of the public listener: every door, health and metrics, within the front.
+    #[must_use]
+    pub fn router(&self) -> Fronted {
+        self.fronted(self.routes().merge(self.compat.routes()))
     }
 
     /// Serves on `listener` until `shutdown` is ready; then finishes the open requests and the jobs.
@@ -246,6 +272,15 @@ impl App {
             }
             None => None,
         };
+        let mut alone = Vec::new();
+        for (dialect, address, routes) in self.compat.listeners() {
+            let what = "the address of a dialect (compat_…_listen) cannot be bound";
+            let failed = |source| Error::Io { what, source };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            tracing::info!(dialect = dialect.name, listen = %address, "serving a dialect alone");
+            let serving = keyreeve_http::serve::serve(listener, self.fronted(routes), wait(stopped.clone()));
+            alone.push(tokio::spawn(serving));
+        }
         #[cfg(unix)]
         let control = self.control(wait(stopped.clone()));
         let jobs = Jobs::start(&self);
@@ -264,8 +299,8 @@ impl App {
         if let Some(control) = control {
             let _ = control.await;
         }
-        if let Some(metrics) = metrics {
-            let _ = metrics.await;
+        for serving in metrics.into_iter().chain(alone) {
+            let _ = serving.await;
         }
         Ok(())
     }

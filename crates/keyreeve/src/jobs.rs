@@ -56,6 +56,9 @@ impl Jobs {
         jobs.spawn(app, "secrets_sweep", Duration::from_secs(30), sweep_secrets);
         jobs.spawn(app, "prune", Duration::from_secs(300), prune);
         jobs.spawn(app, "search_keys", Duration::from_secs(3_600), refresh_keys);
+        if app.compat.is_some() {
+            jobs.spawn(app, "compat", Duration::from_millis(500), deliver_of_dialects);
+        }
         if app.mailer.is_some() {
             jobs.spawn(app, "mail", Duration::from_secs(1), send_mail);
         }
@@ -147,6 +150,11 @@ async fn sweep_secrets(app: App) -> RoundResult {
 async fn deliver_webhooks(app: App) -> RoundResult {
     app.events.deliver().await?;
     Ok(Round::Done)
+}
+
+/// Sends what dialects send later.
+async fn deliver_of_dialects(app: App) -> RoundResult {
+    Ok(if app.compat.deliver().await? { Round::More } else { Round::Done })
 }
 
 /// Cares for the signing keys of every tenant. One tenant's trouble is not another's.

@@ -12,6 +12,7 @@
 
 mod app;
 pub mod cli;
+mod compat;
 pub mod config;
 pub mod data_dir;
 pub mod doors;

@@ -75,7 +75,7 @@ fn webhook(config: &Config, url: &Secret, fetcher: &Fetcher) -> Result<Transport
 }
 
 /// The secret in a file: its first line.
-fn secret_file(key: &str, path: &Path) -> Result<Secret, Error> {
+pub(crate) fn secret_file(key: &str, path: &Path) -> Result<Secret, Error> {
     let failed = |problem: String| Error::Setup(format!("{key}: {} {problem}", path.display()));
     let size = std::fs::metadata(path).map_err(|error| failed(format!("cannot be read: {error}")))?.len();
     if size > MAX_SECRET_FILE_BYTES {

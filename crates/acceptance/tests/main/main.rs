@@ -17,6 +17,7 @@ mod backchannel;
 mod bad_input;
 mod basic_op;
 mod bound;
+mod compat;
 mod desk;
 mod device;
 mod discovery;

@@ -29,11 +29,12 @@ pub use password::PasswordAttempt;
 pub use proof::{Proof, Redeemed};
 pub use second::FinishSecondFactor;
 pub use service::ServiceAttempt;
-pub use sign_in::{FinishPasswordChange, SignIn};
+pub use sign_in::{FinishPasswordChange, Opening, SignIn};
 
 pub(crate) use client::{CounterKey, TOPIC as COUNTER_TOPIC};
 pub(crate) use mail::{MailCount, MailCounters, forgive, obstacle_of};
 pub(crate) use throttle::Standing;
+pub use weigh::Weighed;
 pub(crate) use weigh::{PasswordFate, Verdict};
 
 use crate::directory::Party;
@@ -247,7 +248,26 @@ impl Admission<'_> {
         if cookie.is_empty() || cookie.len() > MAX_COOKIE {
             return Ok(None);
         }
-        let Some(session) = self.0.sessions().of_cookie(tenant, cookie).await? else { return Ok(None) };
+        match self.0.sessions().of_cookie(tenant, cookie).await? {
+            Some(session) => self.holder_of(session).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The same for a session that is known by something else than its cookie: the representation of a session that a door
+    /// keeps for its own contract. Whoever calls this has checked that representation.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn in_session(self, tenant: TenantId, session: SessionId) -> Result<Option<Admitted>, Error> {
+        match self.0.sessions().live(tenant, session).await? {
+            Some(session) => self.holder_of(session).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn holder_of(self, session: Arc<Session>) -> Result<Option<Admitted>, Error> {
+        let tenant = session.tenant_id;
         if !self.0.tenants().by_id(tenant).await?.is_some_and(|tenant| tenant.is_active()) {
             return Ok(None);
         }

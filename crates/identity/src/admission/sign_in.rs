@@ -63,6 +63,20 @@ pub struct FinishPasswordChange<'a> {
     pub origin: Origin,
 }
 
+/// A session that a door opens for its own contract: it holds the representation by which it is known, and asks
+/// [`Admission::in_session`] for whoever shows that.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The identifier of the session, to be drawn beforehand.
+    pub session: SessionId,
+    /// How long it lives.
+    pub policy: SessionPolicy,
+    /// Where it begins from.
+    pub origin: Origin,
+    /// Whether the user's other sessions end.
+    pub alone: bool,
+}
+
 /// What the transaction of a sign-in needs to make a session.
 pub(super) struct Plan {
     id: SessionId,
@@ -105,6 +119,32 @@ impl Admission<'_> {
             .write(async move |tx: &mut Tx<'_>| identity.admission().conclude(tx, &proof, &plan).await)
             .await?;
         self.answer(tenant, done, cookie, version).await
+    }
+
+    /// Makes the session of somebody who was admitted, in the transaction that admitted them. No cookie of the sign-in page
+    /// leads to it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for anybody but a user; those of the store.
+    pub async fn open(
+        self,
+        tx: &mut Tx<'_>,
+        admitted: &Admitted,
+        opening: &Opening,
+    ) -> Result<Arc<Session>, Error> {
+        let user = admitted.user().ok_or(Error::NotFound("user"))?.id;
+        let cause = Cause::user(user, opening.origin.clone());
+        if opening.alone {
+            sessions::end_all(tx, self.0, (admitted.tenant(), user, None), "signed_in_again", &cause).await?;
+        }
+        let plan = Plan {
+            id: opening.session,
+            cookie: OpaqueToken::generate_with_prefix(self.0.world(), COOKIE_PREFIX).digest(),
+            old_cookie: None,
+            policy: opening.policy.clone(),
+            origin: opening.origin.clone(),
+        };
+        self.begin_session(tx, admitted, &plan).await
     }
 
     /// Weighs the proof of a sign-in in its transaction, and makes the session.

@@ -25,6 +25,19 @@ pub(crate) enum Verdict {
     Refused(&'static str),
 }
 
+/// What the weighing came to, for a door that has words for more than yes and no. Whoever gets another answer than a refusal
+/// has shown the right password.
+pub enum Weighed {
+    /// In.
+    Admitted(Box<Admitted>),
+    /// A one-time code is wanted, too.
+    NeedsCode,
+    /// The password must be replaced before anything else.
+    MustChange,
+    /// No.
+    Refused,
+}
+
 /// Whether the same transaction replaces the password that was proved.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PasswordFate {
@@ -119,6 +132,19 @@ impl Admission<'_> {
             Verdict::Admitted(admitted) => Ok(Ok(*admitted)),
             Verdict::NeedsCode(_) | Verdict::MustChange(..) | Verdict::Refused(_) => Ok(Err(Refusal::Denied)),
         }
+    }
+
+    /// The same, with what the password alone came to.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn weigh(self, tx: &mut Tx<'_>, proof: &Proof, origin: &Origin) -> Result<Weighed, Error> {
+        Ok(match self.decide(tx, proof, origin, PasswordFate::Stays).await? {
+            Verdict::Admitted(admitted) => Weighed::Admitted(admitted),
+            Verdict::NeedsCode(_) => Weighed::NeedsCode,
+            Verdict::MustChange(..) => Weighed::MustChange,
+            Verdict::Refused(_) => Weighed::Refused,
+        })
     }
 
     /// The same with the whole verdict.

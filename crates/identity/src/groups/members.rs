@@ -144,6 +144,46 @@ impl Groups<'_> {
             .await
     }
 
+    /// Makes a user or service account a member of these groups and of those no longer, in the caller's transaction; whoever
+    /// is a member already stays of the kind that they are.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the party or a group; [`Error::Invalid`] for a group as the party.
+    pub async fn reassign(
+        self,
+        tx: &mut Tx<'_>,
+        (tenant, party): (TenantId, Party),
+        (join, leave): (&[GroupId], &[GroupId]),
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        if matches!(party, Party::Group(_)) {
+            return Err(Error::invalid("member", "must be a user or a service account"));
+        }
+        let (world, now) = (self.0.world(), self.0.world().now());
+        directory::hold_party(tx, tenant, party).await?;
+        let mut done = Vec::new();
+        for group in join {
+            exists(tx, tenant, *group).await?;
+            if insert(tx, (tenant, *group), party, MembershipKind::Member, now).await? {
+                done.push((
+                    *group,
+                    "group.member.add",
+                    json!({"member": party, "kind": MembershipKind::Member}),
+                ));
+            }
+        }
+        for group in leave {
+            if tx.execute(&schema::DELETE_MEMBER, &params![tenant, *group, party.uuid()]).await? > 0 {
+                done.push((*group, "group.member.remove", json!({"member": party})));
+            }
+        }
+        for (group, action, detail) in done {
+            let event = cause.done(tenant, action, ("group", group.to_string()), detail);
+            keyreeve_audit::record(tx, world, &event).await?;
+        }
+        directory::party_changed(tx, tenant, party).await
+    }
+
     /// A page of a group's members in the order of their identifiers, those after `after`; at most 500. With
     /// [`Reach::Effective`] each user, service account and group that the group transitively holds, once.
     ///

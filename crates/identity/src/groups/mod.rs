@@ -14,6 +14,7 @@ mod service;
 pub use members::{Membership, Reach};
 pub use model::{Group, GroupPatch, MembershipKind, NewGroup};
 pub use revise::{GroupRevision, MemberChange};
+pub use service::ReadyGroup;
 
 pub(crate) use members::join;
 pub(crate) use members::nest as nest_group;

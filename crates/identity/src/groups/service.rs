@@ -14,6 +14,23 @@ use std::sync::Arc;
 /// The unique index over names.
 const NAME_INDEX: &str = "directory_group_name";
 
+/// A new group that was checked, on its way into a transaction.
+pub struct ReadyGroup {
+    group: Group,
+    name: Name,
+    owner: Option<Party>,
+    parent: Option<GroupId>,
+    max_depth: u16,
+}
+
+impl ReadyGroup {
+    /// The group as it will be.
+    #[must_use]
+    pub const fn group(&self) -> &Group {
+        &self.group
+    }
+}
+
 impl Groups<'_> {
     /// Makes a group, with its first owner and in its parent where these are given.
     ///
@@ -21,8 +38,21 @@ impl Groups<'_> {
     /// [`Error::NotFound`] for the tenant, the owner or the parent; [`Error::Invalid`] for a field, for an owner that is
     /// a group, for a parent that is nested too deep; [`Error::Taken`] for `name`.
     pub async fn create(self, tenant: TenantId, new: NewGroup, cause: &Cause) -> Result<Arc<Group>, Error> {
+        let ready = self.ready(tenant, new).await?;
+        let (identity, cause, made) = (self.0.clone(), cause.clone(), ready.group.clone());
+        self.0
+            .store()
+            .write(async move |tx: &mut Tx<'_>| identity.groups().put(tx, &ready, &cause).await)
+            .await?;
+        Ok(Arc::new(made))
+    }
+
+    /// Checks a new group; nothing is stored yet. For a transaction that does more than make the group.
+    ///
+    /// # Errors
+    /// Those of [`Groups::create`] that need no look at other groups.
+    pub async fn ready(self, tenant: TenantId, new: NewGroup) -> Result<ReadyGroup, Error> {
         let settings = self.0.tenants().get(tenant).await?;
-        let max_depth = settings.settings.directory.max_depth;
         if matches!(new.owner, Some(Party::Group(_))) {
             return Err(Error::invalid("owner", "must be a user or a service account"));
         }
@@ -38,34 +68,37 @@ impl Groups<'_> {
             version: 1,
         };
         let name = model::check(&mut group)?;
-        let (identity, cause, made) = (self.0.clone(), cause.clone(), group.clone());
-        let (owner, parent) = (new.owner, new.parent);
-        self.0
-            .store()
-            .write(async move |tx: &mut Tx<'_>| {
-                cause.claim(tx, identity.world(), ("group", made.id.uuid())).await?;
-                if parent.is_some() {
-                    directory::change_shape(tx, tenant).await?;
-                }
-                if let Some(owner) = owner {
-                    directory::hold_party(tx, tenant, owner).await?;
-                }
-                insert(tx, &made, &name).await?;
-                if let Some(owner) = owner {
-                    let of = (tenant, made.id);
-                    members::insert(tx, of, owner, MembershipKind::Owner, made.created_at).await?;
-                }
-                if let Some(parent) = parent {
-                    members::nest(tx, tenant, (parent, made.id), max_depth, made.created_at).await?;
-                }
-                let detail = json!({"name": made.name, "owner": owner, "parent": parent});
-                let event = cause.done(tenant, "group.create", ("group", made.id.to_string()), detail);
-                keyreeve_audit::record(tx, identity.world(), &event).await?;
-                tx.changed(Some(tenant), TOPIC, &made.id.to_string()).await?;
-                Ok::<_, Error>(())
-            })
-            .await?;
-        Ok(Arc::new(group))
+        let max_depth = settings.settings.directory.max_depth;
+        Ok(ReadyGroup { group, name, owner: new.owner, parent: new.parent, max_depth })
+    }
+
+    /// Makes the group in the caller's transaction.
+    ///
+    /// # Errors
+    /// Those of [`Groups::create`].
+    pub async fn put(self, tx: &mut Tx<'_>, ready: &ReadyGroup, cause: &Cause) -> Result<(), Error> {
+        let ReadyGroup { group: made, name, owner, parent, max_depth } = ready;
+        let tenant = made.tenant_id;
+        cause.claim(tx, self.0.world(), ("group", made.id.uuid())).await?;
+        if parent.is_some() {
+            directory::change_shape(tx, tenant).await?;
+        }
+        if let Some(owner) = owner {
+            directory::hold_party(tx, tenant, *owner).await?;
+        }
+        insert(tx, made, name).await?;
+        if let Some(owner) = owner {
+            let of = (tenant, made.id);
+            members::insert(tx, of, *owner, MembershipKind::Owner, made.created_at).await?;
+        }
+        if let Some(parent) = parent {
+            members::nest(tx, tenant, (*parent, made.id), *max_depth, made.created_at).await?;
+        }
+        let detail = json!({"name": made.name, "owner": owner, "parent": parent});
+        let event = cause.done(tenant, "group.create", ("group", made.id.to_string()), detail);
+        keyreeve_audit::record(tx, self.0.world(), &event).await?;
+        tx.changed(Some(tenant), TOPIC, &made.id.to_string()).await?;
+        Ok(())
     }
 
     /// The group, from memory where that is allowed.

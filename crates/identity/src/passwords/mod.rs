@@ -3,10 +3,12 @@
 mod common;
 pub(crate) mod credential;
 mod policy;
+mod ready;
 
 pub use policy::PolicyViolation;
+pub use ready::{PasswordState, ReadyPassword};
 
-use crate::admission::{Admitted, Method, PasswordAttempt, PasswordFate, Refusal, Verdict};
+use crate::admission::{Admitted, Method, PasswordAttempt, PasswordFate, Proof, Refusal, Verdict};
 use crate::settings::PasswordPolicy;
 use crate::users::{self, User};
 use crate::{Cause, Error, Identity, recovery, schema, sessions};
@@ -115,7 +117,23 @@ impl Passwords<'_> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let policy = self.0.tenants().get(tenant).await?.settings.password.clone();
-        let hash = self.check_and_hash(&policy, user, &new).await?;
+        self.replace_proved((user, session), proof, (&new, &policy), origin).await
+    }
+
+    /// Replaces the password that was proved by one that meets `policy`; the user's session `session` goes on, all others
+    /// end.
+    ///
+    /// # Errors
+    /// As [`Passwords::change_own_of`].
+    pub async fn replace_proved(
+        self,
+        (user, session): (&User, Option<SessionId>),
+        proof: Proof,
+        (new, policy): (&Secret, &PasswordPolicy),
+        origin: &Origin,
+    ) -> Result<Result<(), Refusal>, Error> {
+        let (tenant, id) = (user.tenant_id, user.id);
+        let hash = self.check_and_hash(policy, user, new).await?;
         let change = Change {
             hash,
             replaces: proof.password_version(),

@@ -16,7 +16,7 @@ pub use duplicates::{DuplicateBy, DuplicateSet};
 pub use merge::{Carried, Carry, Merge, MergeField};
 pub use model::{Credential, NewUser, Patch, Profile, ProfilePatch, User};
 pub use revise::Revision;
-pub use service::{StateChange, Users};
+pub use service::{ReadyUser, StateChange, Users};
 
 pub(crate) use attributes::{index_of, reindex};
 pub(crate) use model::Identifier;

@@ -3,6 +3,7 @@
 use super::{fields, keys};
 use crate::Error;
 use crate::groups::MembershipKind;
+use crate::settings::PasswordPolicy;
 use keyreeve_base::{CanonicalName, GroupId, TenantId, Timestamp, UserId};
 use keyreeve_crypto::Secret;
 use keyreeve_store::Row;
@@ -175,6 +176,8 @@ pub enum Credential {
     None,
     /// A password, which must meet the tenant's policy.
     Password(Secret),
+    /// A password, which must meet this policy instead: for doors whose contract has rules of its own.
+    PasswordUnder(Secret, PasswordPolicy),
     /// A hash that another system made; see [`keyreeve_crypto::password::imported`].
     ImportedHash(String),
 }

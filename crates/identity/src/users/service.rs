@@ -5,11 +5,11 @@ use super::attributes;
 use super::keys::{self, Keys};
 use super::model::{Credential, Identifier, NewUser, ProfilePatch, User};
 use crate::directory::{self, Party};
-use crate::groups;
+use crate::groups::{self, MembershipKind};
 use crate::passwords::credential;
 use crate::roles;
 use crate::{Cause, Error, Identity, recovery, schema, second_factor, sessions};
-use keyreeve_base::{CanonicalName, TenantId, UserId};
+use keyreeve_base::{CanonicalName, GroupId, TenantId, UserId};
 use keyreeve_crypto::password::imported;
 use keyreeve_store::{Param, Tx, params};
 use serde_json::json;
@@ -65,6 +65,23 @@ impl StateChange {
     }
 }
 
+/// A new user who was checked, on the way into a transaction.
+pub struct ReadyUser {
+    prepared: Prepared,
+    hash: Option<String>,
+    imported: bool,
+    group: Option<(GroupId, MembershipKind)>,
+    administrator: bool,
+}
+
+impl ReadyUser {
+    /// The user as they will be.
+    #[must_use]
+    pub const fn user(&self) -> &User {
+        &self.prepared.user
+    }
+}
+
 /// The use cases of users.
 #[derive(Clone, Copy)]
 pub struct Users<'a>(pub(crate) &'a Identity);
@@ -76,6 +93,20 @@ impl Users<'_> {
     /// [`Error::NotFound`] for the tenant or the group; [`Error::Invalid`] for a field; [`Error::Taken`] for `username` or `email`, be it as
     /// the other kind of name, or by a request that runs at this moment; [`Error::Policy`]; [`Error::Busy`].
     pub async fn create(self, tenant: TenantId, new: NewUser, cause: &Cause) -> Result<Arc<User>, Error> {
+        let ready = self.ready(tenant, new).await?;
+        let (identity, cause, made) = (self.0.clone(), cause.clone(), ready.prepared.user.clone());
+        self.0
+            .store()
+            .write(async move |tx: &mut Tx<'_>| identity.users().put(tx, &ready, &cause).await)
+            .await?;
+        Ok(Arc::new(made))
+    }
+
+    /// Checks a new user and hashes the password; nothing is stored yet. For a transaction that does more than make the user.
+    ///
+    /// # Errors
+    /// Those of [`Users::create`] that need no look at other users.
+    pub async fn ready(self, tenant: TenantId, new: NewUser) -> Result<ReadyUser, Error> {
         let settings = &self.0.tenants().get(tenant).await?.settings;
         let profile = new.profile.checked()?;
         let imported = matches!(new.credential, Credential::ImportedHash(_));
@@ -83,6 +114,10 @@ impl Users<'_> {
             Credential::None => None,
             Credential::Password(password) => {
                 credential::check(&settings.password, &profile, &password)?;
+                Some(self.0.passwords().hash(tenant, &password).await?)
+            }
+            Credential::PasswordUnder(password, policy) => {
+                credential::check(&policy, &profile, &password)?;
                 Some(self.0.passwords().hash(tenant, &password).await?)
             }
             Credential::ImportedHash(hash) => {
@@ -106,34 +141,36 @@ impl Users<'_> {
             updated_at: now,
             version: 1,
         };
-        let (identity, cause, prepared) = (self.0.clone(), cause.clone(), Prepared::new(user.clone())?);
-        let made = prepared.user.clone();
-        self.0
-            .store()
-            .write(async move |tx: &mut Tx<'_>| {
-                cause.claim(tx, identity.world(), ("user", made.id.uuid())).await?;
-                insert_all(tx, &[&prepared]).await?;
-                if let Some(hash) = &hash {
-                    credential::first(tx, made.id, hash, made.created_at).await?;
-                }
-                let detail = json!({
-                    "username": made.username, "email": made.email, "enabled": made.enabled,
-                    "password": hash.is_some(), "imported_hash": imported,
-                });
-                let event = cause.done(tenant, "user.create", ("user", made.id.to_string()), detail);
-                keyreeve_audit::record(tx, identity.world(), &event).await?;
-                if let Some((group, kind)) = new.group {
-                    groups::join(tx, &identity, (tenant, group, Party::User(made.id)), kind, &cause).await?;
-                }
-                if new.tenant_administrator {
-                    let whom = (tenant, Party::User(made.id));
-                    roles::make_administrator(tx, &identity, whom, &cause).await?;
-                }
-                tx.changed(Some(tenant), TOPIC, &made.id.to_string()).await?;
-                Ok::<_, Error>(())
-            })
-            .await?;
-        Ok(Arc::new(user))
+        let (group, administrator) = (new.group, new.tenant_administrator);
+        Ok(ReadyUser { prepared: Prepared::new(user)?, hash, imported, group, administrator })
+    }
+
+    /// Makes the user in the caller's transaction.
+    ///
+    /// # Errors
+    /// Those of [`Users::create`].
+    pub async fn put(self, tx: &mut Tx<'_>, ready: &ReadyUser, cause: &Cause) -> Result<(), Error> {
+        let (identity, made) = (self.0, &ready.prepared.user);
+        let tenant = made.tenant_id;
+        cause.claim(tx, identity.world(), ("user", made.id.uuid())).await?;
+        insert_all(tx, &[&ready.prepared]).await?;
+        if let Some(hash) = &ready.hash {
+            credential::first(tx, made.id, hash, made.created_at).await?;
+        }
+        let detail = json!({
+            "username": made.username, "email": made.email, "enabled": made.enabled,
+            "password": ready.hash.is_some(), "imported_hash": ready.imported,
+        });
+        let event = cause.done(tenant, "user.create", ("user", made.id.to_string()), detail);
+        keyreeve_audit::record(tx, identity.world(), &event).await?;
+        if let Some((group, kind)) = ready.group {
+            groups::join(tx, identity, (tenant, group, Party::User(made.id)), kind, cause).await?;
+        }
+        if ready.administrator {
+            roles::make_administrator(tx, identity, (tenant, Party::User(made.id)), cause).await?;
+        }
+        tx.changed(Some(tenant), TOPIC, &made.id.to_string()).await?;
+        Ok(())
     }
 
     /// The user, from memory where that is allowed; archived ones too.
@@ -210,11 +247,25 @@ impl Users<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
-                let before = hold_user(tx, tenant, id).await?;
-                crate::check_version(version, before.version)?;
-                Ok(Arc::new(update_held(tx, &identity, before, &patch, &cause).await?))
+                identity.users().update_in(tx, (tenant, id), (&patch, version), &cause).await.map(Arc::new)
             })
             .await
+    }
+
+    /// The same in the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Users::update`].
+    pub async fn update_in(
+        self,
+        tx: &mut Tx<'_>,
+        (tenant, id): (TenantId, UserId),
+        (patch, version): (&ProfilePatch, Option<i64>),
+        cause: &Cause,
+    ) -> Result<User, Error> {
+        let before = hold_user(tx, tenant, id).await?;
+        crate::check_version(version, before.version)?;
+        update_held(tx, self.0, before, patch, cause).await
     }
 
     /// Changes the state of a user's account. With `version`, only if it still is at that version.
@@ -232,11 +283,25 @@ impl Users<'_> {
         self.0
             .store()
             .write(async move |tx: &mut Tx<'_>| {
-                let user = hold_user(tx, tenant, id).await?;
-                crate::check_version(version, user.version)?;
-                Ok::<_, Error>(Arc::new(change_held(tx, &identity, user, change, &cause).await?))
+                identity.users().change_in(tx, (tenant, id), (change, version), &cause).await.map(Arc::new)
             })
             .await
+    }
+
+    /// The same in the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Users::change_state`].
+    pub async fn change_in(
+        self,
+        tx: &mut Tx<'_>,
+        (tenant, id): (TenantId, UserId),
+        (change, version): (StateChange, Option<i64>),
+        cause: &Cause,
+    ) -> Result<User, Error> {
+        let user = hold_user(tx, tenant, id).await?;
+        crate::check_version(version, user.version)?;
+        change_held(tx, self.0, user, change, cause).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! The file: TOML, flat, every error with its line and column.
+//! The file: TOML, every error with its line and column. It is flat but for `[compat.NAME]`, the settings of a dialect: `tenant`
+//! there is the setting `compat_NAME_tenant`.
 
 use super::value::Given;
 use super::{Problem, Source, settings};
@@ -44,17 +45,24 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Item>, Vec<Problem>> {
     })?;
     let mut items = Vec::new();
     let mut problems = Vec::new();
-    for (key, value) in table.get_ref() {
-        let name: &str = key.get_ref();
-        match settings::Setting::find(name) {
-            Some(setting) => {
-                items.push(Item { key: setting.key, value: given(value), source: place(value.span()) });
+    // Tables, each with the name that its keys have before them.
+    let mut tables = vec![(String::new(), table.get_ref())];
+    while let Some((before, table)) = tables.pop() {
+        for (key, value) in table {
+            let name = format!("{before}{}", key.get_ref());
+            match (settings::Setting::find(&name), value.get_ref()) {
+                (Some(setting), _) => {
+                    items.push(Item { key: setting.key, value: given(value), source: place(value.span()) });
+                }
+                (None, DeValue::Table(inner)) if settings::is_table(&name) => {
+                    tables.push((format!("{name}_"), inner));
+                }
+                (None, _) => problems.push(Problem {
+                    source: place(key.span()),
+                    message: settings::unknown(&name),
+                    key: Some(name),
+                }),
             }
-            None => problems.push(Problem {
-                source: place(key.span()),
-                key: Some(name.to_owned()),
-                message: settings::unknown(name),
-            }),
         }
     }
     // The parser sorts by key; people read from the top.
@@ -120,6 +128,22 @@ mod tests {
         let found = problems("listen = \"127.0.0.1:1\nlog = 1");
         assert!(found[0].starts_with("k.toml:1:"), "{found:?}");
         assert!(problems("log = \"a\"\nlog = \"b\"")[0].starts_with("k.toml:2:1: "));
+    }
+
+    #[test]
+    fn a_dialect_has_a_table_of_its_own() {
+        let items = parse(Path::new("k.toml"), "[compat.imqs]\nenabled = true\ntenant = \"x\"\n").unwrap();
+        let keys: Vec<_> = items.iter().map(|item| (item.key, item.source.to_string())).collect();
+        assert_eq!(
+            keys,
+            [
+                ("compat_imqs_enabled", "k.toml:2:11".to_owned()),
+                ("compat_imqs_tenant", "k.toml:3:10".to_owned())
+            ]
+        );
+        let found = problems("[compat.imqs]\nenabeld = true\n[compat.nothing]\nenabled = true\n");
+        assert!(found[0].contains("did you mean compat_imqs_enabled?"), "{found:?}");
+        assert!(found[1].starts_with("k.toml:3:9: compat_nothing is not a setting"), "{found:?}");
     }
 
     #[test]

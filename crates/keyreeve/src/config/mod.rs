@@ -41,6 +41,23 @@ pub enum MasterKeySource {
     Command(String),
 }
 
+/// How the interface of IMQS Auth is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImqsSettings {
+    /// Whether it is.
+    pub enabled: bool,
+    /// The slug of its tenant.
+    pub tenant: String,
+    /// An address of its own.
+    pub listen: Option<SocketAddr>,
+    /// The original's configuration file.
+    pub config_file: Option<PathBuf>,
+    /// A file that holds the secret of services.
+    pub service_secret_file: Option<PathBuf>,
+    /// Whether strangers are not told which identities there are.
+    pub discreet: bool,
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -215,6 +232,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The cost of password hashes.
     pub hashing: Hashing,
+    /// The interface of IMQS Auth.
+    pub imqs: ImqsSettings,
     /// What the first start creates.
     pub administrator: FirstAdministrator,
     sources: BTreeMap<&'static str, Source>,
@@ -257,6 +276,14 @@ impl Default for Config {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             hashing: Hashing { memory_kib: 19_456, iterations: 2, parallelism: 1, workers: None },
+            imqs: ImqsSettings {
+                enabled: false,
+                tenant: keyreeve_identity::DEFAULT_SLUG.to_owned(),
+                listen: None,
+                config_file: None,
+                service_secret_file: None,
+                discreet: false,
+            },
             administrator: FirstAdministrator { username: "admin".to_owned(), password: None },
             sources: BTreeMap::new(),
             unknown_environment: Vec::new(),
@@ -346,6 +373,11 @@ impl Config {
         self.finish_mail(&mut wrong);
         if self.metrics_listen.is_some_and(|metrics| metrics == self.listen && metrics.port() != 0) {
             wrong(self, "metrics_listen", "is the address of `listen`; give it a port of its own".to_owned());
+        }
+        let others = [Some(self.listen), self.metrics_listen];
+        if self.imqs.listen.is_some_and(|own| own.port() != 0 && others.contains(&Some(own))) {
+            let message = "is the address of another listener; give it a port of its own".to_owned();
+            wrong(self, "compat_imqs_listen", message);
         }
     }
 

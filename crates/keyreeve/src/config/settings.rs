@@ -24,6 +24,12 @@ impl Setting {
     }
 }
 
+/// Whether keys of this name and more behind it make a table in the file.
+pub(super) fn is_table(name: &str) -> bool {
+    let within = |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+    name.split('_').next() == Some("compat") && SETTINGS.iter().any(|setting| within(setting.key))
+}
+
 /// The sentence about a key that is none, with the nearest one that is.
 pub(super) fn unknown(key: &str) -> String {
     let nearest = SETTINGS.iter().map(|s| (distance(key, s.key), s.key)).min();
@@ -250,6 +256,20 @@ settings! {
         |c, given| c.otlp_endpoint = Some(otlp_endpoint(given)?), |c| c.otlp_endpoint.clone();
     "trace_sample_percent", "how many of a hundred traces are kept, 0 to 100",
         |c, given| c.trace_sample_percent = integer(given, 0..=100)?, |c| Some(c.trace_sample_percent.to_string());
+    "compat_imqs_enabled", "speak the interface of IMQS Auth below /auth2; it tells strangers which identities there are",
+        |c, given| c.imqs.enabled = boolean(given)?, |c| Some(c.imqs.enabled.to_string());
+    "compat_imqs_tenant", "the slug of the tenant that this interface is for",
+        |c, given| c.imqs.tenant = text(given)?, |c| Some(c.imqs.tenant.clone());
+    "compat_imqs_listen", "ADDRESS:PORT that serves this interface alone, without /auth2; unset: only below /auth2 on `listen`",
+        |c, given| c.imqs.listen = Some(address(given)?), |c| c.imqs.listen.map(|a| a.to_string());
+    "compat_imqs_config_file", "the configuration file of IMQS Auth (imqsauth.json), as far as it concerns this interface",
+        |c, given| c.imqs.config_file = Some(path(given)?),
+        |c| c.imqs.config_file.as_ref().map(|path| path.display().to_string());
+    "compat_imqs_service_secret_file", "a file that holds the secret by which services sign their requests to this interface",
+        |c, given| c.imqs.service_secret_file = Some(path(given)?),
+        |c| c.imqs.service_secret_file.as_ref().map(|path| path.display().to_string());
+    "compat_imqs_discreet", "do not tell strangers there which identities there are, unlike the original",
+        |c, given| c.imqs.discreet = boolean(given)?, |c| Some(c.imqs.discreet.to_string());
     "log", "which log lines are written: error, warn, info, debug, trace, also by module; unset: info, on a terminal warn",
         |c, given| c.log = log_filter(given)?, |c| Some(c.log.clone());
     "log_format", "how log lines are written: text or json",

@@ -96,7 +96,8 @@ fn nodes_that_start_together_set_up_once() {
 on_both_engines! {
     async fn every_statement_of_every_room_is_understood(engine: Engine) {
         let test = keyreeve_testkit::store(engine, &keyreeve::migrations()).await;
-        for statements in [
+        let of_dialects = keyreeve_compat::STATEMENTS.iter().copied();
+        for statements in of_dialects.chain([
             keyreeve_audit::STATEMENTS,
             keyreeve_identity::STATEMENTS,
             keyreeve_tokens::STATEMENTS,
@@ -104,7 +105,7 @@ on_both_engines! {
             keyreeve_events::EVERY_STATEMENT,
             keyreeve_sharing::STATEMENTS,
             keyreeve_secrets::STATEMENTS,
-        ] {
+        ]) {
             for statement in statements {
                 if let Err(error) = test.store.prepare(statement).await {
                     panic!("{statement:?}: {}", keyreeve::chain(&error));

@@ -13,7 +13,9 @@
 //! | LDAP | `{SSHA}`, `{SSHA256}`, `{SSHA512}`, `{PBKDF2-SHA256}…`, `{CRYPT}` before a crypt(3) or bcrypt text |
 //! | Django | `pbkdf2_sha256$…`, `pbkdf2_sha1$…`, `argon2$…`, `bcrypt$…`, `bcrypt_sha256$…`, `scrypt$…` |
 //! | Keycloak | `{keycloak}` and JSON; see [`from_keycloak`] |
+//! | IMQS Auth (authaus) | `{authaus}` and the base64 text of its table |
 
+mod authaus;
 mod bcrypt;
 mod django;
 mod keycloak;
@@ -92,6 +94,9 @@ impl Stored {
         }
         if let Some(text) = text.strip_prefix(AS_TYPED) {
             return Argon2Hash::parse(text).map(|hash| Self::Argon2 { hash, as_typed: true });
+        }
+        if let Some(text) = text.strip_prefix(authaus::PREFIX) {
+            return authaus::parse(text).map(Self::Scrypt);
         }
         if let Some(json) = text.strip_prefix(keycloak::PREFIX) {
             return keycloak::parse(json).map(Self::Pbkdf2);

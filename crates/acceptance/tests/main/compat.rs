@@ -1,0 +1,3 @@
+//! The interfaces of other systems, as their clients meet them.
+
+mod imqs;
