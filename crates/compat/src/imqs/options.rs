@@ -80,8 +80,9 @@ struct File {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
 struct Own {
+    #[serde(rename = "HostnameURL")]
     hostname_url: String,
     discreet: bool,
     refused_status: Option<u16>,
