@@ -39,7 +39,7 @@ pub fn fixture() -> Value {
 pub struct House {
     pub server: Server,
     pub mount: Mount,
-    config: tempfile::NamedTempFile,
+    _config: tempfile::NamedTempFile,
 }
 
 /// Runs a test against a server with the fixture and this configuration of the original.
@@ -69,17 +69,13 @@ impl House {
             .set("KEYREEVE_COMPAT_IMQS_CONFIG_FILE", &file.path().display().to_string());
         let server = setup.start().await;
         let mount = server.tenant(TENANT).create().await;
-        let house = Self { server, mount, config: file };
+        let house = Self { server, mount, _config: file };
         house.imqs().load(Fixture::parse(&fixture().to_string()).unwrap()).await.unwrap();
         house
     }
 
     pub fn imqs(&self) -> &Imqs {
         self.server.app().compat.imqs().unwrap()
-    }
-
-    pub fn config_path(&self) -> String {
-        self.config.path().display().to_string()
     }
 
     /// A request to an operation.
