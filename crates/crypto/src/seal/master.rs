@@ -61,8 +61,12 @@ pub enum MasterKeyError {
 pub struct MasterKey(RawKey);
 
 impl MasterKey {
-    fn from_raw(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+    pub(super) fn from_raw(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
         Self(RawKey::new(b"keyreeve master key id v1\0", bytes))
+    }
+
+    pub(super) fn raw(&self) -> &[u8; KEY_BYTES] {
+        &self.0.bytes
     }
 
     /// A new key.
@@ -129,6 +133,15 @@ impl MasterKey {
     /// [`MasterKeyError::File`]; with [`io::ErrorKind::AlreadyExists`] when there is a file, which is left as it is.
     pub fn create_file(path: &Path, world: &World) -> Result<Self, MasterKeyError> {
         let key = Self::generate(world);
+        key.write_file(path)?;
+        Ok(key)
+    }
+
+    /// Writes the key to a new file, as [`MasterKey::create_file`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_file(&self, path: &Path) -> Result<(), MasterKeyError> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -136,13 +149,12 @@ impl MasterKey {
         options
             .open(path)
             .and_then(|mut file| {
-                file.write_all(key.to_text().expose().as_bytes())?;
+                file.write_all(self.to_text().expose().as_bytes())?;
                 file.write_all(b"\n")?;
                 file.sync_all()?;
                 sync_directory(path)
             })
-            .map_err(|source| MasterKeyError::File { path: path.to_owned(), source })?;
-        Ok(key)
+            .map_err(|source| MasterKeyError::File { path: path.to_owned(), source })
     }
 
     /// Reads the key from what a command prints: a helper of a key management service. The line is run by `sh -c`

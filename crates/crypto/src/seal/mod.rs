@@ -13,13 +13,18 @@
 //!
 //! **Key ids** are the first 8 bytes of a domain-separated SHA-256 of the key: they name the key that is needed, so that
 //! a wrong master key is reported as such and not as damage.
+//!
+//! **Split.** The master key can be split into shares, any `k` of `n` of which give it back ([`MasterKey::split`]).
 
+mod field;
 mod key;
 mod master;
+mod split;
 mod value;
 
 pub use key::{DataKey, KeyFingerprint, sealing_key};
 pub use master::{MasterKey, MasterKeyError, MasterKeyring};
+pub use split::{MAX_SHARES, SetId, Share, SplitError, SplitPlan};
 pub use value::ValueKey;
 
 /// The largest value that is sealed, in bytes.
