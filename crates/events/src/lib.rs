@@ -29,7 +29,8 @@ pub use schema::{EVERY_STATEMENT, MIGRATIONS};
 pub use stream::{Batch, Follow, HEARTBEAT, STREAMS, STREAMS_PER_TENANT, Start};
 pub use webhooks::{
     Delivery, DeliveryKind, DeliveryState, GIVE_UP_AFTER, KEPT_DAYS, KEPT_PER_WEBHOOK, MAX_OVERLAP,
-    MAX_WEBHOOKS, NewWebhook, SharedSecret, Skip, Webhook, WebhookPatch, WebhookState, Webhooks, sign,
+    MAX_WEBHOOKS, NewWebhook, SEALED, SharedSecret, Skip, Webhook, WebhookPatch, WebhookState, Webhooks,
+    sign,
 };
 
 use keyreeve_base::World;

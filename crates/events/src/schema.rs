@@ -144,6 +144,24 @@ statements! {
     /// Forgets the oldest lines of a subscription that has more than enough.
     pub(crate) PRUNE_MANY = "DELETE FROM webhook_delivery WHERE webhook_id = $1 AND id <= \
         (SELECT id FROM webhook_delivery WHERE webhook_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)";
+    /// Secrets that another data key sealed.
+    pub(crate) SECRETS_TO_RESEAL = "SELECT id, sealed_secret FROM webhook WHERE tenant_id = $1 AND id > $2 \
+        AND substr(sealed_secret, 2, 8) <> $3 ORDER BY id LIMIT $4";
+    /// Seals one anew, if it is still the same.
+    pub(crate) RESEAL_SECRET = "UPDATE webhook SET sealed_secret = $4 WHERE tenant_id = $1 AND id = $2 \
+        AND sealed_secret = $3";
+    /// How many there are, up to a bound.
+    pub(crate) SECRETS_LEFT = "SELECT COUNT(*) FROM (SELECT 1 FROM webhook WHERE tenant_id = $1 \
+        AND substr(sealed_secret, 2, 8) <> $2 LIMIT $3) AS found";
+    /// Former secrets that another data key sealed.
+    pub(crate) PREVIOUS_TO_RESEAL = "SELECT id, sealed_previous FROM webhook WHERE tenant_id = $1 AND id > $2 \
+        AND sealed_previous IS NOT NULL AND substr(sealed_previous, 2, 8) <> $3 ORDER BY id LIMIT $4";
+    /// Seals one anew, if it is still the same.
+    pub(crate) RESEAL_PREVIOUS = "UPDATE webhook SET sealed_previous = $4 WHERE tenant_id = $1 AND id = $2 \
+        AND sealed_previous = $3";
+    /// How many there are, up to a bound.
+    pub(crate) PREVIOUS_LEFT = "SELECT COUNT(*) FROM (SELECT 1 FROM webhook WHERE tenant_id = $1 \
+        AND sealed_previous IS NOT NULL AND substr(sealed_previous, 2, 8) <> $2 LIMIT $3) AS found";
     /// All subscriptions, page by page.
     pub(crate) EVERY_ID = "SELECT id FROM webhook WHERE id > $1 ORDER BY id LIMIT $2";
 }

@@ -34,6 +34,7 @@ mod error;
 pub mod groups;
 pub mod passwords;
 pub mod recovery;
+mod resealing;
 pub mod roles;
 mod schema;
 pub mod sealing;
@@ -60,9 +61,12 @@ pub use groups::{
 };
 pub use passwords::{PasswordState, Passwords, PolicyViolation, ReadyPassword};
 pub use recovery::{LinkKind, MailLinks, MailRecord, MailState, Recovery, ResetRequest, SendOutcome};
+pub use resealing::{
+    DataKeyInfo, DataKeys, MasterKeyUse, Renewal, Rotation, SEALED, SealedColumn, SealedRow,
+};
 pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RolePatch, Roles, TENANT_ADMIN};
 pub use schema::{MIGRATIONS, STATEMENTS};
-pub use sealing::Sealer;
+pub use sealing::{MasterSource, Sealer};
 pub use search::{Cursor, Direction, Found, GroupField, RoleField, Search, ServiceField, Start, UserField};
 pub use second_factor::{
     Enrolment, Factors, ImportedTotp, PreparedTotp, RecoveryCodes, SecondFactors, TotpAlgorithm, TotpDevice,
@@ -111,6 +115,8 @@ pub struct IdentityOptions {
     pub hash_pool: PoolSize,
     /// Where links by mail lead; none where no mail can be sent.
     pub mail: Option<MailLinks>,
+    /// Where the master key is read anew when another node has changed it.
+    pub master_source: MasterSource,
 }
 
 /// The identity room. Cheap to clone.
@@ -177,7 +183,7 @@ impl Identity {
     ) -> Result<Self, SetupError> {
         let hasher = Hasher::new(world.clone(), options.hash_policy, options.hash_pool)?;
         let caches = Caches::new(&store);
-        let (master, mail) = (Master::new(master), options.mail.clone());
+        let (master, mail) = (Master::new(master, options.master_source.clone()), options.mail.clone());
         let carriers = RwLock::default();
         Ok(Self(Arc::new(Inner { store, world, hasher, master, mail, caches, carriers })))
     }

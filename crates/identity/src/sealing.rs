@@ -4,35 +4,86 @@
 //! bound to its tenant and to what the caller says it is (kind of record, row), so that it opens nowhere else.
 
 use crate::tenants::Tenants;
-use crate::{Cause, Error, Identity, schema};
+use crate::{Cause, Error, Identity, resealing, schema};
 use keyreeve_base::{TenantId, Timestamp, World};
-use keyreeve_crypto::seal::{DataKey, MasterKeyring, SealError, aad, sealing_key};
+use keyreeve_crypto::seal::{DataKey, KeyFingerprint, MasterKeyring, SealError, aad, sealing_key};
 use keyreeve_crypto::{SecretBytes, base64url};
 use keyreeve_store::{Tx, params};
 use serde_json::json;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The change-feed topic of data keys; the key is the tenant's identifier.
 pub(crate) const TOPIC: &str = "data_key";
 
+/// How often the master keys are read anew at most.
+const READ_ANEW: Duration = Duration::from_secs(1);
+
 /// How many data keys one transaction of a re-wrapping touches.
 const REWRAP_BATCH: i64 = 200;
 
+/// Reads the master keys from where they are configured to be.
+type Read = dyn Fn() -> Pin<Box<dyn Future<Output = Option<MasterKeyring>> + Send>> + Send + Sync;
+
+/// Where the master keys are read anew, when a data key turns out to be wrapped by one that this node does not know yet;
+/// nowhere by default.
+#[derive(Clone, Default)]
+pub struct MasterSource(Option<Arc<Read>>);
+
+impl MasterSource {
+    /// This function reads them, about once a second at most.
+    pub fn new<F>(read: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<MasterKeyring>> + Send + 'static,
+    {
+        Self(Some(Arc::new(move || Box::pin(read()))))
+    }
+}
+
+impl fmt::Debug for MasterSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "MasterSource(set)" } else { "MasterSource(none)" })
+    }
+}
+
 /// The master key in use. It can be exchanged while serving.
-pub(crate) struct Master(RwLock<Arc<MasterKeyring>>);
+pub(crate) struct Master {
+    ring: RwLock<Arc<MasterKeyring>>,
+    source: MasterSource,
+    /// When the keys were last read anew.
+    read_at: Mutex<Option<Timestamp>>,
+}
 
 impl Master {
-    pub(crate) fn new(ring: MasterKeyring) -> Self {
-        Self(RwLock::new(Arc::new(ring)))
+    pub(crate) fn new(ring: MasterKeyring, source: MasterSource) -> Self {
+        Self { ring: RwLock::new(Arc::new(ring)), source, read_at: Mutex::new(None) }
     }
 
-    fn ring(&self) -> Arc<MasterKeyring> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn ring(&self) -> Arc<MasterKeyring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn exchange(&self, ring: MasterKeyring) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+
+    /// Reads the keys anew where they are kept; answers whether there may be others now.
+    async fn read_anew(&self, now: Timestamp) -> bool {
+        let Some(read) = self.source.0.clone() else { return false };
+        let last = *self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|at| now.since(at) < READ_ANEW) {
+            return true;
+        }
+        let ring = read().await;
+        *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        let found = ring.is_some();
+        if let Some(ring) = ring {
+            self.exchange(ring);
+        }
+        found
     }
 }
 
@@ -41,7 +92,7 @@ pub struct Sealer {
     tenant: TenantId,
     world: World,
     /// Newest first; at least one.
-    keys: Vec<DataKey>,
+    keys: Vec<(Uuid, DataKey)>,
 }
 
 impl Sealer {
@@ -79,13 +130,30 @@ impl Sealer {
         self.key_of(&bytes)?.open_text(sealed, &self.bound_to(parts)).map_err(Error::Seal)
     }
 
+    /// A value that any of the keys sealed, under the newest one.
+    pub(crate) fn reseal(&self, parts: &[Vec<u8>], sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        let opened = self.open(&parts, sealed)?;
+        self.seal(&parts, opened.expose())
+    }
+
+    /// The name of the key that seals.
+    pub(crate) fn fingerprint(&self) -> Result<KeyFingerprint, Error> {
+        self.newest().map(DataKey::fingerprint)
+    }
+
+    /// The row of the key that seals.
+    pub(crate) fn newest_id(&self) -> Result<Uuid, Error> {
+        self.keys.first().map(|(id, _)| *id).ok_or(Error::NotFound("data key"))
+    }
+
     fn newest(&self) -> Result<&DataKey, Error> {
-        self.keys.first().ok_or(Error::NotFound("data key"))
+        self.keys.first().map(|(_, key)| key).ok_or(Error::NotFound("data key"))
     }
 
     fn key_of(&self, sealed: &[u8]) -> Result<&DataKey, Error> {
         let needed = sealing_key(sealed).map_err(Error::Seal)?;
-        let known = self.keys.iter().find(|key| key.fingerprint() == needed);
+        let known = self.keys.iter().map(|(_, key)| key).find(|key| key.fingerprint() == needed);
         let given = self.newest()?.fingerprint();
         known.ok_or(Error::Seal(SealError::OtherKey { needed, given }))
     }
@@ -134,7 +202,7 @@ impl Keys<'_> {
         Ok(NewDataKey { tenant, id, wrapped, at: world.now() })
     }
 
-    async fn load(self, tenant: TenantId) -> Result<Arc<Sealer>, Error> {
+    pub(crate) async fn load(self, tenant: TenantId) -> Result<Arc<Sealer>, Error> {
         let rows = self
             .0
             .store()
@@ -145,20 +213,32 @@ impl Keys<'_> {
                 .await
             })
             .await?;
-        let ring = self.0.master().ring();
-        let unwrap = |(key, wrapped): (Uuid, Vec<u8>)| {
-            ring.unwrap(&wrapped, &row_aad(tenant, key)).map_err(|source| Error::MasterKey {
-                tenant,
-                key,
-                source,
-            })
+        let keys = match unwrap_all(&self.0.master().ring(), tenant, &rows) {
+            // Changed by another node, most likely.
+            Err(Error::MasterKey { source: SealError::UnknownMasterKey { .. }, .. })
+                if self.0.master().read_anew(self.0.world().now()).await =>
+            {
+                unwrap_all(&self.0.master().ring(), tenant, &rows)?
+            }
+            unwrapped => unwrapped?,
         };
-        let keys = rows.into_iter().map(unwrap).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(Error::NotFound("tenant"));
         }
         Ok(Arc::new(Sealer { tenant, world: self.0.world().clone(), keys }))
     }
+}
+
+fn unwrap_all(
+    ring: &MasterKeyring,
+    tenant: TenantId,
+    rows: &[(Uuid, Vec<u8>)],
+) -> Result<Vec<(Uuid, DataKey)>, Error> {
+    let unwrap = |(key, wrapped): &(Uuid, Vec<u8>)| {
+        let opened = ring.unwrap(wrapped, &row_aad(tenant, *key));
+        opened.map(|opened| (*key, opened)).map_err(|source| Error::MasterKey { tenant, key: *key, source })
+    };
+    rows.iter().map(unwrap).collect()
 }
 
 impl Tenants<'_> {
@@ -213,7 +293,8 @@ impl Tenants<'_> {
         self.sealer(tenant).await?.open_text(parts, sealed)
     }
 
-    /// Gives the tenant a new data key, which seals from now on. What older keys sealed still opens.
+    /// Gives the tenant a new data key, which seals from now on. What older keys sealed still opens, and is sealed anew by
+    /// [`crate::DataKeys::reseal`].
     ///
     /// # Errors
     /// [`Error::NotFound`] for the tenant; those of the store.
@@ -225,6 +306,7 @@ impl Tenants<'_> {
             .store()
             .write(async move |tx: &mut Tx<'_>| {
                 key.insert(tx).await?;
+                resealing::start(tx, tenant, key.id, key.at).await?;
                 let target = ("data_key", key.id.to_string());
                 let event = cause.done(tenant, "key.rotate", target, json!({"kind": "data_key"}));
                 keyreeve_audit::record(tx, identity.world(), &event).await?;

@@ -44,6 +44,7 @@ pub fn options(memory_kib: u32) -> IdentityOptions {
             reset_path: "/reset",
             verify_path: "/verify",
         }),
+        ..IdentityOptions::default()
     }
 }
 

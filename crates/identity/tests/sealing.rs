@@ -1,10 +1,12 @@
 //! Sealing for each tenant.
 
-use crate::house::{House, house, options};
+use crate::house::{House, house, migrations, options};
 use keyreeve_crypto::seal::{MasterKey, MasterKeyring, SealError};
-use keyreeve_identity::{Cause, Error, Identity, NewTenant, TenantSettings};
+use keyreeve_identity::{Cause, Error, Identity, IdentityOptions, MasterSource, NewTenant, TenantSettings};
 use keyreeve_testkit::{Engine, on_both_engines};
 use std::error::Error as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 fn with_master(house: &House, ring: MasterKeyring) -> Identity {
     let (store, world) = (house.test.store.clone(), house.test.world.clone());
@@ -91,5 +93,41 @@ on_both_engines! {
         let ring = MasterKeyring::new(MasterKey::from_text(new_text.expose()).unwrap(), vec![]);
         assert_eq!(tenants.rewrap(ring, &Cause::operator()).await.unwrap(), 0, "nothing is left to do");
         house.check().await;
+    }
+
+    async fn another_node_reads_the_master_key_anew(engine: Engine) {
+        let house = house(engine).await;
+        let (first_text, new) = (house.master_text.clone(), MasterKey::generate(&house.test.world));
+        let new_text = new.to_text();
+        // What the file that both nodes share holds.
+        let file = Arc::new(Mutex::new(vec![first_text.clone()]));
+        let (shared, reads) = (Arc::clone(&file), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&reads);
+        let read = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut keys = shared.lock().unwrap().clone().into_iter().map(|text| MasterKey::from_text(&text).unwrap());
+            let current = keys.next().unwrap();
+            std::future::ready(Some(MasterKeyring::new(current, keys.collect())))
+        };
+        let store = match engine {
+            Engine::Sqlite => house.test.store.clone(),
+            Engine::Postgres => house.test.open_again(&migrations()).await.unwrap(),
+        };
+        let options = IdentityOptions { master_source: MasterSource::new(read), ..options(64) };
+        let other = Identity::new(store, house.test.world.clone(), first(&house).into(), &options).unwrap();
+        let sealed = house.identity.tenants().seal(house.id(), &[b"x"], b"kept").await.unwrap();
+        let ring = MasterKeyring::new(new, vec![first(&house)]);
+        house.identity.tenants().rewrap(ring, &Cause::operator()).await.unwrap();
+        // It is not there yet: refused, and not asked for again and again.
+        for _ in 0..5 {
+            assert!(matches!(other.tenants().open(house.id(), &[b"x"], &sealed).await, Err(Error::MasterKey { .. })));
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+        file.lock().unwrap().insert(0, new_text.expose().to_owned());
+        house.advance(2);
+        assert_eq!(other.tenants().open(house.id(), &[b"x"], &sealed).await.unwrap().expose(), b"kept");
+        other.tenants().rotate_data_key(house.id(), &Cause::operator()).await.unwrap();
+        let restarted = with_master(&house, MasterKey::from_text(new_text.expose()).unwrap().into());
+        restarted.tenants().check_master_key().await.unwrap();
     }
 }

@@ -7,12 +7,13 @@ use crate::{Error, compat, data_dir, doors, mailing, master_key, ops};
 use keyreeve_base::World;
 use keyreeve_compat::{Compat, Ground};
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
+use keyreeve_crypto::seal::MasterKey;
 use keyreeve_events::Events;
 use keyreeve_fetch::{FetchOptions, Fetcher};
 use keyreeve_http::front::{Front, Fronted};
 use keyreeve_http::origin::TrustedProxies;
 use keyreeve_http::route::{RouteSpec, Routes};
-use keyreeve_identity::{Identity, IdentityOptions};
+use keyreeve_identity::{Identity, IdentityOptions, MasterSource};
 use keyreeve_mail::Mailer;
 use keyreeve_secrets::{Secrets, SecretsOptions};
 use keyreeve_sharing::{Sharing, SharingOptions};
@@ -116,6 +117,20 @@ impl App {
         world: World,
         metrics: Option<PrometheusHandle>,
     ) -> Result<Self, Error> {
+        Self::open_with(purpose, config, world, metrics, None).await
+    }
+
+    /// The same with a master key that came in shares.
+    ///
+    /// # Errors
+    /// What stands in the way, with the remedy.
+    pub async fn open_with(
+        purpose: Purpose,
+        config: impl Into<Arc<Config>>,
+        world: World,
+        metrics: Option<PrometheusHandle>,
+        joined: Option<&MasterKey>,
+    ) -> Result<Self, Error> {
         let config = config.into();
         let public_url = config.public_url(config.listen).map_err(Error::Setup)?;
         let proxies = trusted_proxies(&config)?;
@@ -132,9 +147,10 @@ impl App {
         }
         let store = Store::open(store_options(&config, purpose), world.clone(), &migrations()).await?;
         // After the store: its lock keeps a second process from making a second key.
-        let (keyring, created) = match purpose {
-            Purpose::Serve => master_key::load_or_create(&config, &world)?,
-            Purpose::Command | Purpose::Inspect => (master_key::load(&config)?, None),
+        let (keyring, created) = match (joined, purpose) {
+            (Some(key), _) => (master_key::ring_of(&config, key.duplicate())?, None),
+            (None, Purpose::Serve) => master_key::load_or_create(&config, &world)?,
+            (None, Purpose::Command | Purpose::Inspect) => (master_key::load(&config)?, None),
         };
         let identity =
             Identity::new(store.clone(), world.clone(), keyring, &identity_options(&config, &public_url))
@@ -376,7 +392,7 @@ fn fetcher(config: &Config) -> Result<Fetcher, Error> {
     Fetcher::new(options).map_err(|error| Error::Setup(format!("fetch_authorities_file: {error}")))
 }
 
-fn identity_options(config: &Config, public_url: &PublicUrl) -> IdentityOptions {
+fn identity_options(config: &Arc<Config>, public_url: &PublicUrl) -> IdentityOptions {
     let hashing = &config.hashing;
     let policy = HashPolicy {
         memory_kib: hashing.memory_kib,
@@ -391,7 +407,19 @@ fn identity_options(config: &Config, public_url: &PublicUrl) -> IdentityOptions 
         }
         None => usual,
     };
-    IdentityOptions { hash_policy: policy, hash_pool, mail: mailing::links(config, public_url) }
+    let (mail, source) = (mailing::links(config, public_url), config.clone());
+    let master_source = MasterSource::new(move || {
+        let source = Arc::clone(&source);
+        async move {
+            // A helper of a key management service may take its time.
+            let read = tokio::task::spawn_blocking(move || master_key::load(&source)).await.ok()?;
+            read.inspect_err(|error| {
+                tracing::warn!(%error, "the master key was changed elsewhere, and cannot be read anew");
+            })
+            .ok()
+        }
+    });
+    IdentityOptions { hash_policy: policy, hash_pool, mail, master_source }
 }
 
 fn sharing_options(config: &Config) -> SharingOptions {

@@ -14,6 +14,15 @@ pub enum Error {
     /// The master key cannot be had, or is another than the data was sealed under.
     #[error("{0}")]
     MasterKey(String),
+    /// The master key is split, and enough of its shares have to come first.
+    #[error(
+        "the master key is split into shares: start the server and hand {threshold} of them in (keyreeve unseal), or put \
+         the key together again (keyreeve key join)"
+    )]
+    Sealed {
+        /// How many are wanted.
+        threshold: u8,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] keyreeve_store::Error),

@@ -50,6 +50,8 @@ impl Jobs {
             jobs.spawn(app, "audit-seal", Duration::from_millis(250), seal_audit);
         }
         jobs.spawn(app, "signing-keys", Duration::from_secs(600), maintain_keys);
+        jobs.spawn(app, "reseal", Duration::from_secs(1), reseal);
+        jobs.spawn(app, "data_keys", Duration::from_secs(3_600), destroy_data_keys);
         jobs.spawn(app, "webhooks", Duration::from_millis(500), deliver_webhooks);
         jobs.spawn(app, "logouts", Duration::from_secs(2), tell_of_logouts);
         jobs.spawn(app, "sharing_sweep", Duration::from_secs(10), sweep_sharing);
@@ -145,6 +147,20 @@ async fn sweep_sharing(app: App) -> RoundResult {
 async fn sweep_secrets(app: App) -> RoundResult {
     let (_, more) = app.secrets.sweep().await?;
     Ok(if more { Round::More } else { Round::Done })
+}
+
+/// Seals anew what lies under a data key that was changed.
+async fn reseal(app: App) -> RoundResult {
+    Ok(if app.reseal_all().await? { Round::More } else { Round::Done })
+}
+
+/// Destroys data keys when nothing that they sealed is in use any more.
+async fn destroy_data_keys(app: App) -> RoundResult {
+    let keys = app.destroy_data_keys().await?;
+    if keys > 0 {
+        tracing::info!(keys, "data keys that nothing needs any more were destroyed");
+    }
+    Ok(Round::Done)
 }
 
 async fn deliver_webhooks(app: App) -> RoundResult {

@@ -18,6 +18,7 @@ pub mod data_dir;
 pub mod doors;
 mod error;
 pub mod first_start;
+pub mod hardening;
 pub mod jobs;
 
 mod mailing;
@@ -25,7 +26,9 @@ pub mod master_key;
 pub mod meters;
 pub mod ops;
 pub mod process;
+pub mod sealed;
 pub mod traces;
+pub mod unseal;
 
 pub use app::{App, Inner, Purpose, location, migrations};
 pub use error::{Error, chain};

@@ -7,8 +7,8 @@
 use crate::config::{Config, MasterKeySource};
 use crate::{Error, data_dir};
 use keyreeve_base::World;
-use keyreeve_crypto::seal::{MasterKey, MasterKeyring};
-use std::io;
+use keyreeve_crypto::seal::{MasterKey, MasterKeyring, SplitPlan};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,11 +44,10 @@ pub fn load(config: &Config) -> Result<MasterKeyring, Error> {
             if !path.exists() {
                 return Err(Error::NotSetUp(format!("there is no master key at {}", path.display())));
             }
-            for beside in [next(&path), previous(&path)] {
-                if beside.exists() {
-                    older.push(MasterKey::from_file(&beside)?);
-                }
+            if let Some(plan) = plan_in(&path)? {
+                return Err(Error::Sealed { threshold: plan.threshold() });
             }
+            older = beside(&path)?;
             MasterKey::from_file(&path)?
         }
     };
@@ -56,6 +55,149 @@ pub fn load(config: &Config) -> Result<MasterKeyring, Error> {
         older.push(MasterKey::from_file(path)?);
     }
     Ok(MasterKeyring::new(current, older))
+}
+
+/// The keys beside the present one: of a change that is under way, and of the last one.
+fn beside(path: &Path) -> Result<Vec<MasterKey>, Error> {
+    let there = [next(path), previous(path)].into_iter().filter(|path| path.exists());
+    there.map(|path| Ok(MasterKey::from_file(&path)?)).collect()
+}
+
+/// The longest marker, in bytes.
+const MAX_MARKER_BYTES: u64 = 4_096;
+
+/// The marker that stands in a key file instead of a key that was split.
+fn plan_in(path: &Path) -> Result<Option<SplitPlan>, Error> {
+    let unreadable =
+        |error: io::Error| Error::MasterKey(format!("{} cannot be read: {error}", path.display()));
+    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(8_192));
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_MARKER_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.first() != Some(&b'{') {
+        return Ok(None);
+    }
+    let plan = std::str::from_utf8(&bytes).ok().and_then(|text| SplitPlan::parse(text).ok());
+    plan.map(Some).ok_or_else(|| {
+        Error::MasterKey(format!(
+            "{} is damaged: it is neither a key nor the marker of a split one",
+            path.display()
+        ))
+    })
+}
+
+/// The split, where the configured key is split.
+///
+/// # Errors
+/// [`Error::MasterKey`] when the file cannot be read.
+pub fn split_plan(config: &Config) -> Result<Option<SplitPlan>, Error> {
+    match config.master_key() {
+        MasterKeySource::File(path) if path.exists() => plan_in(&path),
+        _ => Ok(None),
+    }
+}
+
+/// The ring of a key that came in shares, with the older keys that are there.
+///
+/// # Errors
+/// [`Error::MasterKey`].
+pub fn ring_of(config: &Config, key: MasterKey) -> Result<MasterKeyring, Error> {
+    let mut older = match config.master_key() {
+        MasterKeySource::File(path) => beside(&path)?,
+        _ => Vec::new(),
+    };
+    if let Some(path) = &config.previous_master_key_file {
+        older.push(MasterKey::from_file(path)?);
+    }
+    Ok(MasterKeyring::new(key, older))
+}
+
+/// The file of the key, and the key, if it can be split.
+///
+/// # Errors
+/// [`Error::Setup`] when it is not in a file, or a change of it is under way; [`Error::Sealed`] when it is split already.
+pub fn to_split(config: &Config) -> Result<(PathBuf, MasterKey), Error> {
+    let MasterKeySource::File(path) = config.master_key() else {
+        return Err(Error::Setup(
+            "the master key is not in a file of its own, so it cannot be split".to_owned(),
+        ));
+    };
+    if !path.exists() {
+        return Err(Error::NotSetUp(format!("there is no master key at {}", path.display())));
+    }
+    if let Some(plan) = plan_in(&path)? {
+        return Err(Error::Sealed { threshold: plan.threshold() });
+    }
+    if next(&path).exists() {
+        let finish =
+            "a change of the master key is under way; finish it first (keyreeve key rotate --master)";
+        return Err(Error::Setup(finish.to_owned()));
+    }
+    let key = MasterKey::from_file(&path)?;
+    Ok((path, key))
+}
+
+/// Puts the marker in the place of the key, and writes over what was the key.
+///
+/// # Errors
+/// [`Error::MasterKey`]; the key is still there then, or the marker is.
+pub fn replace_by(path: &Path, plan: &SplitPlan) -> Result<(), Error> {
+    let replace = || -> io::Result<()> {
+        let mut old = std::fs::File::options().read(true).write(true).open(path)?;
+        let marker = with_suffix(path, ".split");
+        match std::fs::remove_file(&marker) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        data_dir::write_new_private(&marker, plan.to_text().as_bytes())?;
+        std::fs::rename(&marker, path)?;
+        data_dir::sync_directory(path)?;
+        // Another name for it (of a change before) keeps the key: what it holds is not this one's to wipe.
+        if previous(path).exists() && same_file(&old, &previous(path))? {
+            return Ok(());
+        }
+        let length = usize::try_from(old.metadata()?.len().min(MAX_MARKER_BYTES)).unwrap_or(0);
+        old.seek(io::SeekFrom::Start(0))?;
+        old.write_all(&vec![0; length])?;
+        old.sync_all()
+    };
+    replace().map_err(|error| Error::MasterKey(format!("{} could not be replaced: {error}", path.display())))
+}
+
+#[cfg(unix)]
+fn same_file(file: &std::fs::File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (one, other) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+#[cfg(not(unix))]
+fn same_file(_: &std::fs::File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// The key before the present one, if it is still there.
+#[must_use]
+pub fn kept_beside(path: &Path) -> Option<PathBuf> {
+    Some(previous(path)).filter(|path| path.exists())
+}
+
+/// Puts a key that was split back into its file.
+///
+/// # Errors
+/// [`Error::MasterKey`]; the marker is still there then.
+pub fn unsplit(config: &Config, key: &MasterKey) -> Result<(), Error> {
+    let MasterKeySource::File(path) = config.master_key() else { return Ok(()) };
+    let whole = with_suffix(&path, ".join");
+    let put = || -> io::Result<()> {
+        match std::fs::remove_file(&whole) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        key.write_file(&whole).map_err(io::Error::other)?;
+        std::fs::rename(&whole, &path)?;
+        data_dir::sync_directory(&path)
+    };
+    put().map_err(|error| Error::MasterKey(format!("{} could not be written: {error}", path.display())))
 }
 
 /// Loads the keys, making the key file if it is not there; answers whether it did.
@@ -96,6 +238,9 @@ pub fn begin_change(config: &Config, world: &World) -> Result<Change, Error> {
         }
         return Ok(Change { ring: load(config)?, file: None });
     };
+    if let Some(plan) = plan_in(&path)? {
+        return Err(Error::Sealed { threshold: plan.threshold() });
+    }
     let old = MasterKey::from_file(&path)?;
     let waiting = next(&path);
     let new = match MasterKey::create_file(&waiting, world) {

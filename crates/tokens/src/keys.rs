@@ -129,7 +129,7 @@ impl KeySet {
 }
 
 /// What the associated data of a sealed private key binds it to.
-fn aad(kid: &str) -> [&[u8]; 2] {
+pub(crate) fn bound_to(kid: &str) -> [&[u8]; 2] {
     [b"tokens/signing_key", kid.as_bytes()]
 }
 
@@ -255,7 +255,7 @@ impl Keys<'_> {
         let mut published = JwkSet::default();
         for row in rows {
             if row.info.state == KeyState::Signing {
-                let private = self.0.open(tenant, &aad(&row.info.kid), &row.sealed).await?;
+                let private = self.0.open(tenant, &bound_to(&row.info.kid), &row.sealed).await?;
                 let key = SigningKey::from_pkcs8(row.info.alg, private.expose()).map_err(Error::key)?;
                 set.signing.push(Arc::new(key));
             }
@@ -281,7 +281,7 @@ impl Keys<'_> {
         let private = key.to_pkcs8().map_err(Error::key)?;
         let public = serde_json::to_string(key.public_jwk()).map_err(|e| Error::corrupt("JWK", e))?;
         let kid = key.kid().to_owned();
-        let sealed = self.0.seal(tenant, &aad(&kid), private.expose()).await?;
+        let sealed = self.0.seal(tenant, &bound_to(&kid), private.expose()).await?;
         Ok(Fresh { id: self.0.0.world.new_id(), alg, kid, public, sealed })
     }
 

@@ -36,6 +36,7 @@ pub mod caller;
 pub mod claims;
 pub mod clients;
 pub mod consent;
+mod data_keys;
 pub mod device;
 pub mod dpop;
 mod error;
@@ -60,6 +61,7 @@ pub use authorization::{
 pub use bounds::{Bounds, Targets};
 pub use caller::Caller;
 pub use clients::{AuthenticatedClient, Client, ClientCredential, ClientSettings, NewClient};
+pub use data_keys::{DataKey, SEALED};
 pub use device::{DeviceAuthorization, DeviceDecision, DeviceLookup, DevicePreview};
 pub use error::{Error, TokenError};
 pub use grants::{ServiceCredential, TokenResponse};

@@ -6,9 +6,11 @@ pub(crate) mod issuers;
 pub(crate) mod logout;
 mod mappers;
 pub(crate) mod registration;
+mod sealed;
 
 pub(crate) use bound::*;
 pub(crate) use mappers::*;
+pub(crate) use sealed::*;
 
 use keyreeve_store::{Migration, Statement, count_statements, joined_statements, statements};
 
@@ -36,6 +38,7 @@ const PARTS: &[&[&Statement]] = &[
     registration::STATEMENTS,
     issuers::STATEMENTS,
     logout::STATEMENTS,
+    sealed::STATEMENTS,
 ];
 
 /// Every statement of the room, for the test that prepares them all on both engines.

@@ -33,6 +33,7 @@ mod recovery;
 mod registration;
 mod routes;
 mod scim;
+mod sealing;
 mod secrets_in_output;
 mod service_tokens;
 mod sessions;

@@ -96,13 +96,22 @@ impl Program {
 
     /// Starts the server and waits until it says where it listens.
     pub fn serve(&self) -> Running {
+        self.serve_until("serving")
+    }
+
+    /// The same for a server whose master key is split.
+    pub fn serve_sealed(&self) -> Running {
+        self.serve_until("sealed")
+    }
+
+    fn serve_until(&self, message: &'static str) -> Running {
         let mut child = self.command(&["serve", "--json"]).stdin(Stdio::null()).spawn().unwrap();
         let (found, address) = mpsc::channel();
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, written) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some(address) = listening(&line) {
+                if let Some(address) = listening(&line, message) {
                     // Nobody waits any more when the test has failed already.
                     let _ = found.send(address);
                 }
@@ -118,16 +127,21 @@ impl Program {
 
     /// The installation seen from this process, beside the running server.
     pub async fn look(&self) -> App {
+        self.open(Purpose::Inspect).await
+    }
+
+    /// The installation opened by this process, for this purpose.
+    pub async fn open(&self, purpose: Purpose) -> App {
         let config = Config::load(Inputs { environment: self.environment.clone(), ..Inputs::default() });
         let world = keyreeve::cli::system_world();
-        App::open_for(Purpose::Inspect, config.unwrap(), world, None).await.unwrap()
+        App::open_for(purpose, config.unwrap(), world, None).await.unwrap()
     }
 }
 
-/// The address in the line by which a server tells that it serves.
-fn listening(line: &str) -> Option<SocketAddr> {
+/// The address in the line by which a server tells that it serves, or waits.
+fn listening(line: &str, message: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
-    (line["message"] == "serving").then(|| line["listen"].as_str()?.parse().ok())?
+    (line["message"] == message).then(|| line["listen"].as_str()?.parse().ok())?
 }
 
 /// A running server. Killed when dropped.

@@ -7,6 +7,8 @@ use crate::refused::Refused;
 use crate::reply::Reply;
 use crate::when::When;
 use keyreeve_crypto::sign::Algorithm;
+use keyreeve_identity::Rotation;
+use keyreeve_tokens::DataKey;
 use keyreeve_tokens::keys::{KeyInfo, KeyState};
 use keyreeve_tokens::scope::{KEYS_READ, KEYS_WRITE};
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,27 @@ pub(super) fn table() -> Table {
                 .takes::<RotationDoc>()
                 .answers::<KeyDoc>("The key that signs now."),
             rotate,
+        )
+        .add(
+            Operation::get("/api/v1/keys/data", "list_data_keys")
+                .says(
+                    "List data keys",
+                    "What the tenant keeps secret is sealed under them; and how far the last change of them is.",
+                )
+                .needs(KEYS_READ, Asks::Tenant)
+                .answers::<DataKeysDoc>("The keys."),
+            data_keys,
+        )
+        .add(
+            Operation::post("/api/v1/keys/data/rotate", "rotate_data_key")
+                .says(
+                    "Let a new data key seal at once",
+                    "What lies under older ones is sealed anew in the background. An older key opens what browsers and \
+                     clients hold until that has expired; then it is destroyed.",
+                )
+                .needs(KEYS_WRITE, Asks::Tenant)
+                .answers::<DataKeysDoc>("The keys, and how far it is."),
+            rotate_data,
         )
 }
 
@@ -149,4 +172,95 @@ async fn rotate(call: Call) -> Result<Reply, Refused> {
     };
     let key = tokens.keys().rotate(call.tenant_id(), alg, &call.cause().await?).await?;
     Reply::ok(&KeyDoc::from(&key))
+}
+
+/// Where a data key is in its life.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DataKeyState)]
+#[serde(rename_all = "snake_case")]
+enum DataKeyStateDoc {
+    /// Seals and opens.
+    Sealing,
+    /// Opens what it sealed.
+    Opening,
+}
+
+/// What may be known of a data key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DataKey)]
+struct DataKeyDoc {
+    id: Uuid,
+    state: DataKeyStateDoc,
+    created_at: When,
+    /// When a newer one took its place.
+    retired_at: Option<When>,
+    /// Until when browsers and clients may hold what it sealed. It is destroyed afterwards.
+    needed_until: Option<When>,
+}
+
+impl From<&DataKey> for DataKeyDoc {
+    fn from(key: &DataKey) -> Self {
+        Self {
+            id: key.info.id,
+            state: match key.info.retired_at {
+                None => DataKeyStateDoc::Sealing,
+                Some(_) => DataKeyStateDoc::Opening,
+            },
+            created_at: key.info.created_at.into(),
+            retired_at: key.info.retired_at.map(When::from),
+            needed_until: key.needed_until.map(When::from),
+        }
+    }
+}
+
+/// How far the values of a tenant are sealed anew.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DataKeyRotation)]
+struct DataKeyRotationDoc {
+    /// The key that they are sealed under.
+    data_key: Uuid,
+    /// How many are.
+    resealed: u64,
+    /// How many did not open, and were left as they are; the server's log names them.
+    failed: u64,
+    /// How many there were; absent until they are counted.
+    total: Option<u64>,
+    started_at: When,
+    /// When all of them were.
+    finished_at: Option<When>,
+}
+
+impl From<Rotation> for DataKeyRotationDoc {
+    fn from(rotation: Rotation) -> Self {
+        Self {
+            data_key: rotation.data_key,
+            resealed: rotation.resealed,
+            failed: rotation.failed,
+            total: rotation.total,
+            started_at: rotation.started_at.into(),
+            finished_at: rotation.finished_at.map(When::from),
+        }
+    }
+}
+
+/// The data keys of a tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DataKeys)]
+struct DataKeysDoc {
+    /// The newest first.
+    items: Vec<DataKeyDoc>,
+    /// The last change; none if there was none.
+    rotation: Option<DataKeyRotationDoc>,
+}
+
+async fn data_keys(call: Call) -> Result<Reply, Refused> {
+    let (keys, rotation) = call.state().tokens().data_keys(call.tenant_id()).await?;
+    let items = keys.iter().map(DataKeyDoc::from).collect();
+    Reply::ok(&DataKeysDoc { items, rotation: rotation.map(DataKeyRotationDoc::from) })
+}
+
+async fn rotate_data(call: Call) -> Result<Reply, Refused> {
+    let cause = call.cause().await?;
+    call.state().tokens().identity().tenants().rotate_data_key(call.tenant_id(), &cause).await?;
+    data_keys(call).await
 }

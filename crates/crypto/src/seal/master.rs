@@ -180,6 +180,12 @@ impl MasterKey {
         Secret::from(text)
     }
 
+    /// A second copy, made on purpose.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self::from_raw(self.0.bytes.clone())
+    }
+
     /// The key's name: what an operator sees when the wrong key was given.
     #[must_use]
     pub const fn fingerprint(&self) -> KeyFingerprint {

@@ -91,9 +91,8 @@ impl Share {
             return Err(SplitError::Malformed);
         }
         let mut plain = Zeroizing::new(String::with_capacity(text.len()));
-        plain.extend(
-            text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_lowercase()),
-        );
+        plain
+            .extend(text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_lowercase()));
         let digits = plain.strip_prefix(PREFIX).ok_or(SplitError::Malformed)?;
         let bytes = unhex::<SHARE_BYTES>(digits).ok_or(SplitError::Malformed)?;
         let (set, rest) = bytes.split_first_chunk::<SET_BYTES>().ok_or(SplitError::Malformed)?;
@@ -223,9 +222,7 @@ impl SplitPlan {
         let mut points = Zeroizing::new(Vec::with_capacity(different.len()));
         for (at, byte) in bytes.iter_mut().enumerate() {
             points.clear();
-            points.extend(
-                different.iter().map(|s| (s.number, s.value.get(at).copied().unwrap_or_default())),
-            );
+            points.extend(different.iter().map(|s| (s.number, s.value.get(at).copied().unwrap_or_default())));
             *byte = at_zero(&points);
         }
         let key = MasterKey::from_raw(bytes);
@@ -240,7 +237,11 @@ impl SplitPlan {
             set: self.set.to_string(),
             threshold: self.threshold,
             master_key: self.master_key.to_string(),
-            shares: self.commitments.iter().map(|bytes| bytes.iter().copied().flat_map(hex).collect()).collect(),
+            shares: self
+                .commitments
+                .iter()
+                .map(|bytes| bytes.iter().copied().flat_map(hex).collect())
+                .collect(),
         };
         // A structure of texts and numbers always has a JSON form.
         serde_json::to_string_pretty(&written).unwrap_or_default() + "\n"
@@ -286,9 +287,8 @@ impl MasterKey {
             return Err(SplitError::Numbers);
         }
         let set = SetId(world.random_bytes());
-        let mut dealt: Vec<Share> = (1..=shares)
-            .map(|number| Share { set, number, value: Zeroizing::new([0; KEY_BYTES]) })
-            .collect();
+        let mut dealt: Vec<Share> =
+            (1..=shares).map(|number| Share { set, number, value: Zeroizing::new([0; KEY_BYTES]) }).collect();
         let mut coefficients = Zeroizing::new(Vec::with_capacity(usize::from(threshold)));
         for (at, byte) in self.raw().iter().enumerate() {
             coefficients.clear();

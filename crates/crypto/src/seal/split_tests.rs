@@ -61,7 +61,9 @@ fn what_is_wrong_with_a_share_is_named() {
         typed.replace_range(at..=at, if digit == '0' { "1" } else { "0" });
         assert_eq!(plan.accept(&typed).err(), Some(SplitError::Mistyped), "{at}");
     }
-    for text in ["", "krs1", "krs2-00", &good[1..], &good[..good.len() - 1], &format!("{good}0"), &"0".repeat(9_999)] {
+    for text in
+        ["", "krs1", "krs2-00", &good[1..], &good[..good.len() - 1], &format!("{good}0"), &"0".repeat(9_999)]
+    {
         assert_eq!(plan.accept(text).err(), Some(SplitError::Malformed), "{text}");
     }
     let (other, again) = key.split(&world(), 2, 3).unwrap();
@@ -85,7 +87,9 @@ fn the_plan_is_kept_as_text_and_holds_nothing_of_the_key() {
         assert!(!text.contains(&digits[14..78]), "the share's value stands in the plan");
     }
     assert!(text.len() < 4096);
-    for damaged in ["", "{}", &text.replace("\"threshold\": 2", "\"threshold\": 1"), &text.replacen('"', "", 1)] {
+    for damaged in
+        ["", "{}", &text.replace("\"threshold\": 2", "\"threshold\": 1"), &text.replacen('"', "", 1)]
+    {
         assert_eq!(SplitPlan::parse(damaged).err(), Some(SplitError::Plan));
     }
 }

@@ -351,7 +351,7 @@ impl Webhooks<'_> {
 }
 
 /// What a sealed secret is bound to.
-const fn secret_parts(id: &Uuid) -> [&[u8]; 2] {
+pub(super) const fn secret_parts(id: &Uuid) -> [&[u8]; 2] {
     [b"webhook_secret", id.as_bytes()]
 }
 

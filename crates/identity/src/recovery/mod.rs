@@ -17,6 +17,7 @@ mod redeem;
 mod request;
 
 pub use letters::MailLinks;
+pub(crate) use outbox::bound_to as mail_bound_to;
 pub use outbox::{MailRecord, MailState, Outbox, Outgoing, SendOutcome};
 pub use redeem::Pending;
 pub use request::ResetRequest;

@@ -29,7 +29,7 @@ const MAX_LISTED: i64 = 100;
 const PRUNE_BATCH: i64 = 500;
 
 /// What the content of a message is bound to.
-pub(super) fn bound_to(mail: &uuid::Uuid) -> [&[u8]; 2] {
+pub(crate) fn bound_to(mail: &uuid::Uuid) -> [&[u8]; 2] {
     [b"outgoing mail", mail.as_bytes()]
 }
 

@@ -1,6 +1,7 @@
 //! Tables and statements of the identity room.
 
 mod bulk;
+mod data_keys;
 mod directory;
 mod ended;
 mod merge;
@@ -11,6 +12,7 @@ mod search;
 mod second_factor;
 
 pub(crate) use bulk::*;
+pub(crate) use data_keys::*;
 pub(crate) use directory::*;
 pub(crate) use ended::*;
 pub(crate) use merge::*;
@@ -33,10 +35,12 @@ pub const MIGRATIONS: &[Migration] = &[
     requests::MIGRATION,
     merge::MIGRATION,
     recovery::GRANTS_FROM,
+    data_keys::MIGRATION,
 ];
 
 const PARTS: &[&[&Statement]] = &[
     people::STATEMENTS,
+    data_keys::STATEMENTS,
     directory::STATEMENTS,
     bulk::STATEMENTS,
     recovery::STATEMENTS,

@@ -130,7 +130,8 @@ statements! {
     /// A new data key; the newest one seals.
     pub(crate) INSERT_DATA_KEY = "INSERT INTO tenant_data_key (tenant_id, id, wrapped, created_at) VALUES ($1, $2, $3, $4)";
     /// A tenant's data keys, newest first.
-    pub(crate) DATA_KEYS = "SELECT id, wrapped FROM tenant_data_key WHERE tenant_id = $1 ORDER BY created_at DESC, id DESC";
+    pub(crate) DATA_KEYS = "SELECT id, wrapped FROM tenant_data_key WHERE tenant_id = $1 ORDER BY (retired_at IS NOT NULL), \
+        created_at DESC, id DESC";
     /// A page of all data keys.
     pub(crate) DATA_KEY_PAGE = "SELECT tenant_id, id, wrapped FROM tenant_data_key WHERE (tenant_id, id) > ($1, $2) \
         ORDER BY tenant_id, id LIMIT $3";

@@ -14,4 +14,4 @@ pub use service::{PreparedTotp, SecondFactors};
 
 pub(crate) use codes::{Used, recognise, use_up};
 pub(crate) use model::Stored;
-pub(crate) use service::{forget_all, in_use};
+pub(crate) use service::{bound_to as totp_bound_to, forget_all, in_use};

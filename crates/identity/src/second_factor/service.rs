@@ -19,7 +19,7 @@ const MAX_DEVICES: usize = 5;
 const SECRET_BYTES: usize = 20;
 
 /// What a device's secret is sealed with: it opens for its own device of its own user only.
-pub(super) fn bound_to(user: UserId, device: TotpId) -> Vec<u8> {
+pub(crate) fn bound_to(user: UserId, device: TotpId) -> Vec<u8> {
     [b"totp", &user.uuid().as_bytes()[..], &device.uuid().as_bytes()[..]].concat()
 }
 

@@ -20,7 +20,7 @@ impl From<Error> for Failure {
         match error {
             Error::Setup(_) => Self::new(Exit::Usage, text),
             Error::NotSetUp(_) => Self::new(Exit::NotFound, text),
-            Error::MasterKey(_) => Self::new(Exit::Unavailable, text),
+            Error::MasterKey(_) | Error::Sealed { .. } => Self::new(Exit::Unavailable, text),
             Error::Io { .. } => Self::new(Exit::Failed, text),
             Error::Store(error) => error.into(),
             Error::Identity(error) => error.into(),

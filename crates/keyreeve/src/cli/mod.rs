@@ -17,16 +17,18 @@ pub mod input;
 mod logs;
 #[cfg(unix)]
 pub mod remote;
+mod rotation;
 pub mod run;
 mod serve;
 mod shell;
+mod split;
 mod transfer;
 pub mod view;
 
 use crate::config::{Config, Inputs};
 use crate::traces::Exporter;
-use crate::{App, Error, Purpose};
-use args::{Cli, Command, ConfigCommand};
+use crate::{App, Error, Purpose, hardening};
+use args::{Cli, Command, ConfigCommand, KeyCommand};
 use clap::Parser as _;
 use client::{Api, Elsewhere};
 use exit::{Exit, Failure, Output};
@@ -97,6 +99,10 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
             return block_on(client::login(&cli.global.remote, &inputs, arguments)).map(Some);
         }
         Command::Logout => return block_on(client::logout(&cli.global.remote, &inputs)).map(Some),
+        Command::Unseal if client::names_server(&cli.global.remote, &inputs)? => {
+            let hand_in = async |share| split::hand_in_elsewhere(&cli.global.remote, &inputs, &share).await;
+            return block_on(async { split::unseal(&mut split::Typed::new()?, hand_in).await }).map(Some);
+        }
         _ => {}
     }
     if cli.global.remote.server.is_some() && !cli.command.works_elsewhere() {
@@ -113,7 +119,7 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
         }
         let input = Input::read(&cli.command)?;
         let api = Api::Elsewhere(Box::new(server));
-        return block_on(run::run(&api, &cli.command, input)).map(Some);
+        return block_on(on_server(&api, &cli.command, input)).map(Some);
     }
     let config = match (&cli.command, Config::load(inputs)) {
         (Command::Config(ConfigCommand::Check), checked) => return config_command::check(checked).map(Some),
@@ -127,6 +133,7 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
             let quiet = at_terminal && config.source("log") == crate::config::Source::Default;
             let traces = Exporter::of(&config).map_err(Failure::usage)?;
             logs::install(&config, if quiet { "warn" } else { &config.log }, traces.as_ref())?;
+            hardening::close(&config);
             let served = serve::run(config, cli.global.json);
             if let Some(traces) = traces {
                 traces.finish();
@@ -138,6 +145,7 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
             let filter =
                 if config.source("log") == crate::config::Source::Default { "error" } else { &config.log };
             logs::install(&config, filter, None)?;
+            hardening::close(&config);
             block_on(command_in(config, command, arguments, cli.global.json)).map(Some)
         }
     }
@@ -161,6 +169,29 @@ async fn command_in(
         Command::Config(_) => Ok(config_command::show(&config)),
         Command::Init => init::run(config).await,
         Command::Doctor => Ok(doctor::run(config).await),
+        Command::Key(KeyCommand::Split { shares, threshold }) => {
+            split_key(config, (shares, threshold), json).await
+        }
+        Command::Key(KeyCommand::Join) => {
+            let plan = split::join(&config)?;
+            note(config, &split::note("join", &plan)).await?;
+            let done = json!({"master_key": plan.master_key().to_string()});
+            Ok(Output::new(
+                "The master key is whole again, in its file. The shares are worth nothing new: split it anew.",
+                done,
+            ))
+        }
+        #[cfg(unix)]
+        Command::Unseal => {
+            let dir = &config.data_dir;
+            let hand_in = async |share| {
+                let input = Input { secret: Some(share), ..Input::default() };
+                let answer = remote::call(dir, arguments, &input).await?;
+                let nobody = "no server listens on this data directory; start it, or name one by --server";
+                Ok(answer.ok_or_else(|| Failure::new(Exit::Unavailable, nobody))?.json)
+            };
+            split::unseal(&mut split::Typed::new()?, hand_in).await
+        }
         Command::Audit(args::AuditCommand::Verify { file: Some(file), expect, .. }) => {
             run::audit::verify_file(&file, expect.as_deref())
         }
@@ -175,6 +206,30 @@ async fn command_in(
     }
 }
 
+/// Splits the master key: notes it, hands the shares out, and only then takes the key away.
+async fn split_key(config: Config, (shares, threshold): (u8, u8), json: bool) -> Result<Output, Failure> {
+    let (path, key) = crate::master_key::to_split(&config)?;
+    let made = key.split(&system_world(), threshold, shares);
+    let (plan, dealt) = made.map_err(|error| Failure::usage(error.to_string()))?;
+    let done = split::done(crate::master_key::kept_beside(&path));
+    note(config, &split::note("split", &plan)).await?;
+    split::hand_out(&plan, &dealt, json)?;
+    crate::master_key::replace_by(&path, &plan)?;
+    Ok(if json {
+        Output::new("", serde_json::Value::Null)
+    } else {
+        Output::new(done, serde_json::Value::Null)
+    })
+}
+
+/// Has it written into the audit log, by whoever has the database open.
+async fn note(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
+    let name = std::iter::once(OsString::from("keyreeve"));
+    let cli = Cli::try_parse_from(name.chain(arguments.iter().cloned()))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    on_installation(config, &cli.command, arguments, Input::default()).await.map(drop)
+}
+
 /// Runs a command on the installation: through the server that has it open, or by opening it.
 async fn on_installation(
     config: Config,
@@ -182,14 +237,60 @@ async fn on_installation(
     arguments: &[OsString],
     input: Input,
 ) -> Result<Output, Failure> {
+    let status = rotation::status_of(command);
     #[cfg(unix)]
-    let ask = async |dir: &Path| remote::call(dir, arguments, &input).await;
+    let ask = async |dir: &Path| match &status {
+        None => remote::call(dir, arguments, &input).await,
+        Some(status) => through_server(dir, arguments, &input, status).await,
+    };
     #[cfg(not(unix))]
     let ask = async |_: &Path| Ok(None);
-    match reach(config, ask).await? {
-        Reached::Server(output) => Ok(output),
-        Reached::Here(app) => run::run(&Api::Here(app), command, input).await,
+    match (reach(config, ask).await?, &status) {
+        (Reached::Server(output), _) => Ok(output),
+        (Reached::Here(app), None) => run::run(&Api::Here(app), command, input).await,
+        (Reached::Here(app), Some(status)) => {
+            let (api, at) = (Api::Here(app.clone()), || Input::default());
+            let look = async || run::run(&api, status, at()).await;
+            let begun = rotation::beside(run::run(&api, command, input), look).await?;
+            if !rotation::goes_on(status) {
+                return Ok(begun);
+            }
+            // Where no server runs, this process does the work.
+            rotation::follow(async || {
+                app.reseal_all().await?;
+                look().await
+            })
+            .await
+        }
     }
+}
+
+/// Runs a command on a server elsewhere, and waits for what it began, if it is asked to.
+async fn on_server(api: &Api, command: &Command, input: Input) -> Result<Output, Failure> {
+    let begun = run::run(api, command, input).await?;
+    match rotation::status_of(command) {
+        Some(status) if rotation::goes_on(&status) => {
+            rotation::follow(async || run::run(api, &status, Input::default()).await).await
+        }
+        _ => Ok(begun),
+    }
+}
+
+/// Has the running server change keys, and shows how far it is.
+#[cfg(unix)]
+async fn through_server(
+    dir: &Path,
+    arguments: &[OsString],
+    input: &Input,
+    status: &Command,
+) -> Result<Option<Output>, Failure> {
+    let (words, nothing) = (rotation::arguments_of(status), Input::default());
+    let gone = || Failure::new(Exit::Unavailable, "the server has stopped; it goes on when it starts again");
+    let look = async || remote::call(dir, &words, &nothing).await?.ok_or_else(gone);
+    let Some(begun) = rotation::beside(remote::call(dir, arguments, input), look).await? else {
+        return Ok(None);
+    };
+    if rotation::goes_on(status) { rotation::follow(look).await.map(Some) } else { Ok(Some(begun)) }
 }
 
 /// Who has the database.

@@ -11,6 +11,7 @@ use super::client::Api;
 use super::exit::{Exit, Failure, Output};
 use super::input::Input;
 use super::{run, transfer};
+use crate::unseal::Gathering;
 use crate::{App, data_dir};
 use clap::Parser as _;
 use keyreeve_crypto::Secret;
@@ -119,6 +120,47 @@ impl Control {
         Ok(control)
     }
 
+    /// Listens beside no other server: one that runs on the data directory keeps its socket. None where the path is no
+    /// good for a socket.
+    ///
+    /// # Errors
+    /// [`Exit::Conflict`] when a server runs there.
+    pub async fn listen_alone(dir: &Path) -> Result<Option<Self>, Failure> {
+        if UnixStream::connect(data_dir::socket(dir)).await.is_ok() {
+            let message = format!("a server runs on the data directory {} already", dir.display());
+            return Err(Failure::new(Exit::Conflict, message));
+        }
+        match Self::listen(dir) {
+            Ok(control) => Ok(Some(control)),
+            Err(error) => {
+                tracing::warn!(%error, data_dir = %dir.display(), "shares can be handed in over HTTP only");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes shares of the master key until `stop` is ready.
+    pub async fn gather(self, gathering: Gathering, stop: impl Future<Output = ()>) {
+        let own = std::fs::metadata(self.path.parent().unwrap_or(Path::new(".")))
+            .map(|dir| std::os::unix::fs::MetadataExt::uid(&dir));
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut stop => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (Ok((stream, _)), Ok(own)) = (accepted, &own) else {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            };
+            // One after the other: each takes a moment.
+            if let Err(error) = take_share(&gathering, stream, *own).await {
+                tracing::warn!(%error, "a command could not be answered");
+            }
+        }
+    }
+
     /// Answers commands until `stop` is ready; one that is being answered then is still finished, but for those that
     /// stream, which may be long: an import can be resumed.
     pub async fn serve(self, app: App, stop: impl Future<Output = ()>) {
@@ -188,6 +230,31 @@ async fn answer(
         Err(failure) => Answer::from(Err(failure)),
     };
     let answer = Zeroizing::new(serde_json::to_vec(&answer)?);
+    output.write_all(&answer).await?;
+    output.shutdown().await
+}
+
+/// Answers one command of a sealed server.
+async fn take_share(gathering: &Gathering, stream: UnixStream, own: u32) -> io::Result<()> {
+    let caller = stream.peer_cred()?.uid();
+    if caller != own && caller != 0 {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the caller is another user"));
+    }
+    let (input, mut output) = stream.into_split();
+    let mut line = Zeroizing::new(Vec::with_capacity(4096));
+    let mut reading = BufReader::new(input).take(MAX_REQUEST_BYTES);
+    tokio::time::timeout(REQUEST_TIME, reading.read_until(b'\n', &mut line)).await??;
+    let answer = match understand(&line) {
+        Ok((Command::Unseal, Input { secret: Some(share), .. })) => match gathering.take(share.expose()) {
+            Ok(so_far) => Ok(Output::new("", so_far.to_json())),
+            Err(error) => Err(Failure::new(Exit::Refused, format!("the share {error}"))),
+        },
+        Ok(_) => {
+            Err(Failure::new(Exit::Unavailable, "the server is sealed; hand in shares by `keyreeve unseal`"))
+        }
+        Err(failure) => Err(failure),
+    };
+    let answer = Zeroizing::new(serde_json::to_vec(&Answer::from(answer))?);
     output.write_all(&answer).await?;
     output.shutdown().await
 }

@@ -4,13 +4,19 @@ use super::exit::{Exit, Failure};
 use super::{LOCK_PATIENCE, system_world};
 use crate::config::Config;
 use crate::first_start::FirstStart;
-use crate::{App, Error, Purpose, doors};
+use crate::unseal::Gathering;
+use crate::{App, Error, Purpose, doors, master_key};
+use keyreeve_crypto::seal::MasterKey;
+use keyreeve_http::front::Front;
+use keyreeve_http::origin::TrustedProxies;
+use keyreeve_identity::Cause;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// The upper bounds of the latency histograms, in seconds.
 const BUCKETS_S: [f64; 14] =
@@ -29,7 +35,13 @@ pub(super) fn run(config: Config, json: bool) -> Result<(), Failure> {
 }
 
 async fn serve(mut config: Config, json: bool) -> Result<(), Failure> {
-    let shutdown = shutdown_signal()?;
+    let stopping = watch::Sender::new(false);
+    let (mut sealed_stop, mut stop) = (stopping.subscribe(), stopping.subscribe());
+    let signal = shutdown_signal()?;
+    tokio::spawn(async move {
+        signal.await;
+        stopping.send_replace(true);
+    });
     let metrics = recorder();
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         let message = format!("{} cannot be bound: {error}. --listen chooses another address", config.listen);
@@ -45,8 +57,25 @@ async fn serve(mut config: Config, json: bool) -> Result<(), Failure> {
     if !config.has_public_url() && config.listen.ip().is_unspecified() {
         tracing::warn!("public_url is not set: links and issuers name this machine only");
     }
-    let app = open(config, metrics).await?;
+    let (listener, unsealed) = match master_key::split_plan(&config)? {
+        None => (listener, None),
+        Some(plan) => {
+            let stop = async move { drop(sealed_stop.wait_for(|stop| *stop).await) };
+            match sealed(&config, listener, Gathering::new(plan, system_world()), (stop, json)).await? {
+                Some((listener, gathering)) => (listener, Some(gathering)),
+                // Stopped before enough shares had come.
+                None => return Ok(()),
+            }
+        }
+    };
+    let key = unsealed.as_ref().map(Gathering::key).transpose()?;
+    let app = open(config, metrics, key.as_ref()).await?;
+    drop(key);
     let first = app.first_start().await?;
+    if let Some(gathering) = unsealed {
+        note_unsealed(&app, &gathering).await?;
+    }
+    let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
     let shown = app.clone();
     let ready = move || {
         log_start(&shown);
@@ -55,6 +84,66 @@ async fn serve(mut config: Config, json: bool) -> Result<(), Failure> {
     app.serve_and_say(listener, shutdown, ready).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Answers as a sealed server does until enough shares have come; gives the listener back then, or none when it is to
+/// stop. Connections that come in between wait.
+async fn sealed(
+    config: &Config,
+    listener: TcpListener,
+    gathering: Gathering,
+    (stop, json): (impl Future<Output = ()> + Send + 'static, bool),
+) -> Result<Option<(TcpListener, Gathering)>, Failure> {
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Failed, format!("the listener cannot be kept: {error}"));
+    let kept = listener.into_std().map_err(failed)?;
+    let listener = TcpListener::from_std(kept.try_clone().map_err(failed)?).map_err(failed)?;
+    let (done, ended) = watch::channel(None::<bool>);
+    let awaited = gathering.clone();
+    tokio::spawn(async move {
+        let unsealed = tokio::select! {
+            () = awaited.complete() => true,
+            () = stop => false,
+        };
+        done.send_replace(Some(unsealed));
+    });
+    let over =
+        |mut ended: watch::Receiver<Option<bool>>| async move { drop(ended.wait_for(Option::is_some).await) };
+    #[cfg(unix)]
+    let control = super::remote::Control::listen_alone(&config.data_dir)
+        .await?
+        .map(|control| tokio::spawn(control.gather(gathering.clone(), over(ended.clone()))));
+    let url = config.public_url(config.listen).map_err(Error::Setup)?;
+    let front = Front::new(&system_world(), url.url(), TrustedProxies::default());
+    say_sealed(config, &gathering, json);
+    keyreeve_http::serve::serve(listener, front.wrap(gathering.router()), over(ended.clone())).await;
+    #[cfg(unix)]
+    if let Some(control) = control {
+        drop(control.await);
+    }
+    if *ended.borrow() != Some(true) {
+        return Ok(None);
+    }
+    Ok(Some((TcpListener::from_std(kept).map_err(failed)?, gathering)))
+}
+
+fn say_sealed(config: &Config, gathering: &Gathering, json: bool) {
+    let so_far = gathering.so_far();
+    tracing::info!(listen = %config.listen, threshold = so_far.threshold, "sealed");
+    let text = if json {
+        so_far.to_json().to_string()
+    } else {
+        let (wanted, all) = (so_far.threshold, so_far.shares);
+        format!("\n  The master key is split: {wanted} of {all} shares are awaited (keyreeve unseal).")
+    };
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
+}
+
+async fn note_unsealed(app: &App, gathering: &Gathering) -> Result<(), Error> {
+    let plan = gathering.plan();
+    let detail =
+        json!({"set": plan.set().to_string(), "threshold": plan.threshold(), "shares": plan.shares()});
+    app.note_master_key("key.unseal", detail, &Cause::system()).await
 }
 
 fn log_start(app: &App) {
@@ -68,10 +157,14 @@ fn log_start(app: &App) {
 }
 
 /// Opens the installation; waits for a moment while a command has it.
-async fn open(config: Config, metrics: Option<PrometheusHandle>) -> Result<App, Error> {
+async fn open(
+    config: Config,
+    metrics: Option<PrometheusHandle>,
+    joined: Option<&MasterKey>,
+) -> Result<App, Error> {
     let (config, started) = (Arc::new(config), Instant::now());
     loop {
-        match App::open_for(Purpose::Serve, config.clone(), system_world(), metrics.clone()).await {
+        match App::open_with(Purpose::Serve, config.clone(), system_world(), metrics.clone(), joined).await {
             Err(Error::Store(keyreeve_store::Error::InUse { .. })) if started.elapsed() < LOCK_PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

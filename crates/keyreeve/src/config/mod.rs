@@ -200,6 +200,8 @@ pub struct Config {
     pub previous_master_key_file: Option<PathBuf>,
     /// Whether outbound fetches may reach private and loopback addresses.
     pub allow_private_fetch: bool,
+    /// Whether the process's memory may be read and dumped.
+    pub allow_core_dumps: bool,
     /// A file of certificate authorities that outbound fetches trust besides the system's.
     pub fetch_authorities_file: Option<PathBuf>,
     /// Who resolves the names of outbound fetches; absent: the operating system. Not a setting.
@@ -260,6 +262,7 @@ impl Default for Config {
             master_key_command: None,
             previous_master_key_file: None,
             allow_private_fetch: false,
+            allow_core_dumps: false,
             fetch_authorities_file: None,
             resolver: None,
             smtp_url: None,

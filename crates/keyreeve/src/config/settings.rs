@@ -216,6 +216,8 @@ settings! {
         |c| c.previous_master_key_file.as_ref().map(|path| path.display().to_string());
     "allow_private_fetch", "let outbound fetches reach private and loopback addresses",
         |c, given| c.allow_private_fetch = boolean(given)?, |c| Some(c.allow_private_fetch.to_string());
+    "allow_core_dumps", "let the memory of the program be read by its user and written to core files, to look for a fault",
+        |c, given| c.allow_core_dumps = boolean(given)?, |c| Some(c.allow_core_dumps.to_string());
     "fetch_authorities_file", "a PEM file of certificate authorities that outbound fetches trust besides the system's",
         |c, given| c.fetch_authorities_file = Some(path(given)?),
         |c| c.fetch_authorities_file.as_ref().map(|path| path.display().to_string());

@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// The tenant that a command is about.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct InTenant {
     /// The tenant, by its short name
     #[arg(long, value_name = "SLUG", default_value = "default")]

@@ -131,6 +131,15 @@ Examples:
 Without any setting it keeps its data in ./keyreeve-data and serves http://127.0.0.1:8080. SIGTERM or Ctrl-C stops it
 after the open requests have been answered.")]
     Serve,
+    /// Hand shares of a split master key to a server that waits for them
+    #[command(after_help = "\
+Examples:
+  keyreeve unseal                         asks for the shares, one after the other
+  keyreeve unseal < share
+  keyreeve --server https://id.example.com unseal
+
+Several people can do it one after the other, each with one share. It asks for no other credential.")]
+    Unseal,
     /// Set everything up without starting the server, and print the credentials once
     #[command(after_help = "\
 Examples:
@@ -290,6 +299,12 @@ impl Command {
                 | Self::Completions { .. }
                 | Self::Man { .. }
                 | Self::Audit(AuditCommand::Verify { .. } | AuditCommand::Seal)
+                | Self::Key(
+                    KeyCommand::MasterKeys
+                        | KeyCommand::Split { .. }
+                        | KeyCommand::Join
+                        | KeyCommand::Note { .. }
+                )
         )
     }
 }
@@ -401,13 +416,82 @@ a command, provide the new key there, name the old one in previous_master_key_fi
         /// The algorithm whose key is changed [default: all that have one]
         #[arg(long, value_name = "ALG")]
         alg: Option<String>,
-        /// Change the tenant's data key
+        /// Change the tenant's data key, as `key rotate-data` does, without waiting
         #[arg(long, conflicts_with = "alg")]
         data: bool,
         /// Change the master key
         #[arg(long, conflicts_with_all = ["alg", "data"])]
         master: bool,
     },
+    /// Change the key that seals a tenant's secrets, and seal everything anew
+    #[command(after_help = "\
+Examples:
+  keyreeve key rotate-data
+  keyreeve key rotate-data --tenant acme --wait
+
+A new key seals at once. What lies under older ones is sealed anew by the running server, or by this command where none
+runs. An old key opens what browsers and clients hold until that has expired; then it is destroyed. `key data-keys` shows
+how far it is. Interrupted by whatever, it goes on where it was.")]
+    RotateData {
+        /// Where
+        #[command(flatten)]
+        tenant: InTenant,
+        /// Wait until everything is sealed anew
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List the data keys of a tenant, and how far the last change of them is
+    #[command(after_help = "Examples:\n  keyreeve key data-keys --tenant acme --json")]
+    DataKeys {
+        /// Where to look
+        #[command(flatten)]
+        tenant: InTenant,
+    },
+    /// Split the master key into shares for several people, and take it out of its file
+    #[command(after_help = "\
+Examples:
+  keyreeve key split --shares 5 --threshold 3
+
+Prints the shares once; any three of the five give the key back, two say nothing about it. The key file then holds a marker
+instead of the key. A server that runs goes on; one that starts is sealed until enough shares have come (keyreeve unseal).
+The key must be in a file, and no change of it under way.")]
+    Split {
+        /// How many shares are made
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=32))]
+        shares: u8,
+        /// How many of them give the key back
+        #[arg(long, value_name = "K", value_parser = clap::value_parser!(u8).range(2..=32))]
+        threshold: u8,
+    },
+    /// Put a split master key together again, and back into its file
+    #[command(after_help = "\
+Examples:
+  keyreeve key join                       asks for the shares
+  cat share-1 share-4 share-5 | keyreeve key join")]
+    Join,
+    /// Note in the audit log that the master key was split or joined
+    #[command(hide = true, after_help = "Examples:\n  (key split and key join do)")]
+    Note {
+        /// Which of the two
+        #[arg(value_parser = ["split", "join"])]
+        what: String,
+        /// Which split
+        #[arg(long)]
+        set: String,
+        /// How many shares there are
+        #[arg(long)]
+        shares: u8,
+        /// How many are wanted
+        #[arg(long)]
+        threshold: u8,
+    },
+    /// List which master keys wrap how many data keys
+    #[command(after_help = "\
+Examples:
+  keyreeve key master-keys
+
+After a change of the master key is done, all data keys are wrapped by the current one.")]
+    MasterKeys,
 }
 
 #[cfg(test)]

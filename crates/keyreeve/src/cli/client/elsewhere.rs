@@ -16,6 +16,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use url::Url;
+use zeroize::Zeroizing;
 
 /// The largest answer, in bytes: a page of 500 entries fits many times over.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -251,6 +252,35 @@ fn reply(response: Response) -> Result<Reply, Failure> {
         ));
     }
     Ok(Reply { status: response.status, headers: response.headers, body })
+}
+
+/// Whether flags or the environment name a server.
+///
+/// # Errors
+/// When its address is not one.
+pub fn names_server(remote: &Remote, inputs: &Inputs) -> Result<bool, Failure> {
+    Ok(server_of(remote, inputs)?.is_some())
+}
+
+/// Sends a document to a path of the server that flags or the environment name, without any credential.
+///
+/// # Errors
+/// The problem that was answered; that the server cannot be reached.
+pub async fn post_openly(
+    remote: &Remote,
+    inputs: &Inputs,
+    path: &str,
+    document: &Value,
+) -> Result<Value, Failure> {
+    let base = server_of(remote, inputs)?.ok_or_else(|| Failure::usage("no server is named"))?;
+    let body = Zeroizing::new(document.to_string());
+    let request = Request::post(format!("{base}{path}"), "application/json", body.as_bytes().to_vec());
+    let sent = fetcher(remote, inputs)?.send(request.max_body(MAX_ANSWER_BYTES)).await;
+    let answer = reply(sent.map_err(unreachable(&base))?)?;
+    if answer.status == StatusCode::NOT_FOUND || answer.status == StatusCode::METHOD_NOT_ALLOWED {
+        return Err(Failure::new(Exit::Conflict, "the server is not sealed"));
+    }
+    answer.accept()
 }
 
 fn credential(remote: &Remote, inputs: &Inputs, base: &str) -> Result<Credential, Failure> {

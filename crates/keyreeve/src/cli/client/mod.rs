@@ -6,6 +6,7 @@ mod here;
 mod session;
 
 pub use elsewhere::Elsewhere;
+pub(super) use elsewhere::{names_server, post_openly};
 pub use session::{login, logout};
 
 use super::exit::{Exit, Failure};

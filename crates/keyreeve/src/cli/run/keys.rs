@@ -18,13 +18,38 @@ const KEYS: Fields = &[
     ("PUBLISHED UNTIL", "/publish_until"),
 ];
 
+const DATA_KEYS: Fields = &[
+    ("ID", "/id"),
+    ("STATE", "/state"),
+    ("CREATED", "/created_at"),
+    ("RETIRED", "/retired_at"),
+    ("NEEDED UNTIL", "/needed_until"),
+];
+
+const MASTER_KEYS: Fields =
+    &[("MASTER KEY", "/master_key"), ("DATA KEYS", "/data_keys"), ("CURRENT", "/current")];
+
 pub(super) async fn run(api: &Api, command: &KeyCommand) -> Result<Output, Failure> {
     match command {
         KeyCommand::List { tenant } => Ok(view::many(list(api, &tenant.tenant).await?, KEYS)),
         KeyCommand::Rotate { master: true, .. } => rotate_master(api.installation()?).await,
-        KeyCommand::Rotate { tenant, data: true, .. } => {
-            rotate_data(api.installation()?, &tenant.tenant).await
+        KeyCommand::Rotate { tenant, data: true, .. } | KeyCommand::RotateData { tenant, .. } => {
+            let call = Call::post(at!["keys", "data", "rotate"]);
+            Ok(data_keys(api.send(&tenant.tenant, call).await?))
         }
+        KeyCommand::DataKeys { tenant } => {
+            Ok(data_keys(api.send(&tenant.tenant, Call::get(at!["keys", "data"])).await?))
+        }
+        KeyCommand::Note { what, set, shares, threshold } => {
+            let action = if what == "split" { "key.split" } else { "key.join" };
+            let detail = json!({"set": set, "shares": shares, "threshold": threshold});
+            api.installation()?.note_master_key(action, detail, &Cause::operator()).await?;
+            Ok(Output::new("Noted.", Value::Null))
+        }
+        KeyCommand::Split { .. } | KeyCommand::Join => {
+            Err(Failure::usage("this is done where it was typed, not by a running server"))
+        }
+        KeyCommand::MasterKeys => master_keys(api.installation()?).await,
         KeyCommand::Rotate { tenant, alg, .. } => rotate(api, &tenant.tenant, alg.as_deref()).await,
     }
 }
@@ -54,19 +79,46 @@ async fn rotate(api: &Api, tenant: &str, alg: Option<&str>) -> Result<Output, Fa
     Ok(view::many(list(api, tenant).await?, KEYS))
 }
 
-async fn rotate_data(app: &App, slug: &str) -> Result<Output, Failure> {
-    let found = app.identity.tenants().by_slug(slug).await?;
-    let tenant = found.ok_or_else(|| Failure::not_found(format!("there is no tenant {slug:?}")))?;
-    app.identity.tenants().rotate_data_key(tenant.id, &Cause::operator()).await?;
-    let text = format!("What the tenant {slug} seals from now on is under a new data key.");
-    Ok(Output::new(text, json!({"tenant": slug, "rotated": "data"})))
+/// The data keys of a tenant, and a line on how far it is.
+fn data_keys(status: Value) -> Output {
+    let rows: Vec<Value> =
+        status.get("items").and_then(Value::as_array).map(|items| items.to_vec()).unwrap_or_default();
+    let mut text = view::many(rows, DATA_KEYS).text;
+    if let Some(rotation) = status.get("rotation").filter(|rotation| !rotation.is_null()) {
+        let number = |name: &str| rotation.get(name).and_then(Value::as_u64);
+        let resealed = number("resealed").unwrap_or(0);
+        let done = rotation.get("finished_at").is_some_and(|at| !at.is_null());
+        text.push_str(&match (done, number("total")) {
+            (true, _) => format!("\n{resealed} values were sealed anew."),
+            (false, Some(total)) => format!("\n{resealed} of {total} values are sealed anew."),
+            (false, None) => "\nThe values that have to be sealed anew are counted.".to_owned(),
+        });
+        if let Some(failed) = number("failed").filter(|failed| *failed > 0) {
+            text.push_str(&format!(
+                "\n{failed} values do not open, and were left as they are; the server's log names them."
+            ));
+        }
+    }
+    Output::new(text, status)
+}
+
+async fn master_keys(app: &App) -> Result<Output, Failure> {
+    let keys = app.identity.tenants().data_keys().master_keys().await?;
+    let rows = keys.iter().map(|key| {
+        json!({"master_key": key.fingerprint.to_string(), "data_keys": key.data_keys, "current": key.current})
+    });
+    Ok(view::many(rows.collect(), MASTER_KEYS))
 }
 
 async fn rotate_master(app: &App) -> Result<Output, Failure> {
     let (ring, file) = master_key::begin_change(&app.config, &app.world)?.into_parts();
     let fingerprint = ring.current().fingerprint().to_string();
-    let wrapped = app.identity.tenants().rewrap(ring, &Cause::operator()).await?;
+    let tenants = app.identity.tenants();
+    let wrapped = tenants.rewrap(ring, &Cause::operator()).await?;
     master_key::finish_change(file.as_deref())?;
+    // What another node wrapped in the meantime, before it knew of the new key.
+    let wrapped =
+        wrapped.saturating_add(tenants.rewrap(master_key::load(&app.config)?, &Cause::operator()).await?);
     let mut text = format!("{wrapped} data keys are now wrapped by the master key {fingerprint}.");
     if let Some(file) = &file {
         text.push_str(&format!(

@@ -54,6 +54,7 @@ pub async fn run(api: &Api, command: &Command, input: Input) -> Result<Output, F
             Ok(Output::new(if answer.is_null() { "Done.".to_owned() } else { text }, answer))
         }
         Command::Backup { file } => backup(api.installation()?, &input.directory.join(file)).await,
+        Command::Unseal => Ok(Output::new("The server is not sealed.", json!({"sealed": false}))),
         Command::Serve
         | Command::Init
         | Command::Config(_)
