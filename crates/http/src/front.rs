@@ -63,6 +63,8 @@ pub struct Front {
     streams: Option<Streams>,
     request_time: Duration,
     traces: Option<Arc<dyn Traces>>,
+    /// Who knows methods that HTTP has not.
+    understands: Option<fn(&mut Request)>,
 }
 
 impl std::fmt::Debug for Front {
@@ -83,6 +85,7 @@ impl Front {
             streams: None,
             request_time: REQUEST_TIME,
             traces: None,
+            understands: None,
         }
     }
 
@@ -126,6 +129,13 @@ impl Front {
     #[must_use]
     pub fn streams(mut self, is: fn(&str) -> bool, limit: u64) -> Self {
         self.streams = Some((is, limit));
+        self
+    }
+
+    /// With somebody who is shown requests of methods that HTTP has not, before they are routed, and may make others of them.
+    #[must_use]
+    pub fn understanding(mut self, understands: fn(&mut Request)) -> Self {
+        self.understands = Some(understands);
         self
     }
 
@@ -179,6 +189,11 @@ impl tower::Service<Request> for Fronted {
 
     fn call(&mut self, mut request: Request) -> Answering {
         let front = &self.front;
+        if let Some(understands) = front.understands
+            && !is_known(request.method())
+        {
+            understands(&mut request);
+        }
         let id = front.ids.next();
         let span = front.span(id, &request);
         // A latency is no moment in time: it is read from the monotonic clock.
@@ -202,6 +217,22 @@ impl tower::Service<Request> for Fronted {
         drop(entered);
         Answering { running, headers: front.headers, about, since, span }
     }
+}
+
+/// Whether HTTP has this method (RFC 9110 section 9, RFC 5789).
+fn is_known(method: &Method) -> bool {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    KNOWN.contains(method)
 }
 
 /// What is known of a request when its handler fails.

@@ -62,7 +62,7 @@ pub use groups::{
 pub use passwords::{PasswordState, Passwords, PolicyViolation, ReadyPassword};
 pub use recovery::{LinkKind, MailLinks, MailRecord, MailState, Recovery, ResetRequest, SendOutcome};
 pub use resealing::{
-    DataKeyInfo, DataKeys, MasterKeyUse, Renewal, Rotation, SEALED, SealedColumn, SealedRow,
+    DataKeyInfo, DataKeys, MasterKeyUse, Renewal, Rotation, Rows, SEALED, SealedColumn, SealedRow,
 };
 pub use roles::{EffectiveRole, EffectiveRoles, NewRole, Role, RoleHolding, RolePatch, Roles, TENANT_ADMIN};
 pub use schema::{MIGRATIONS, STATEMENTS};

@@ -32,12 +32,22 @@ pub struct SealedColumn {
     pub name: &'static str,
     /// How many values name another key than `$2`, at most `$3`, in the tenant `$1`.
     pub left: &'static Statement,
-    /// How they are sealed anew; none where they are gone within an hour or a day by themselves.
-    pub renewal: Option<Renewal>,
+    /// How they are sealed anew.
+    pub renewal: Renewal,
 }
 
 /// How the values of a column are sealed anew.
-pub struct Renewal {
+pub enum Renewal {
+    /// Row by row.
+    ByRow(Rows),
+    /// Its room has a way of its own; see [`DataKeys::note_resealed`].
+    ByRoom,
+    /// Not at all: they are gone within an hour or a day by themselves.
+    Expires,
+}
+
+/// How rows are sealed anew, one by one.
+pub struct Rows {
     /// The rows of the tenant `$1` behind `$2` whose value names another key than `$3`, by identifier, at most `$4`.
     pub page: &'static Statement,
     /// Reads a row of them.
@@ -61,7 +71,7 @@ pub static SEALED: &[SealedColumn] = &[
     SealedColumn {
         name: "outgoing_mail.sealed",
         left: &schema::MAIL_LEFT,
-        renewal: Some(Renewal {
+        renewal: Renewal::ByRow(Rows {
             page: &schema::MAIL_TO_RESEAL,
             read: |row| {
                 let id: Uuid = row.get(0)?;
@@ -71,11 +81,11 @@ pub static SEALED: &[SealedColumn] = &[
             replace: &schema::RESEAL_MAIL,
         }),
     },
-    SealedColumn { name: "request_key.fingerprint", left: &schema::REQUESTS_LEFT, renewal: None },
+    SealedColumn { name: "request_key.fingerprint", left: &schema::REQUESTS_LEFT, renewal: Renewal::Expires },
     SealedColumn {
         name: "totp_device.sealed_secret",
         left: &schema::TOTP_LEFT,
-        renewal: Some(Renewal {
+        renewal: Renewal::ByRow(Rows {
             page: &schema::TOTP_TO_RESEAL,
             read: |row| {
                 let parts = vec![second_factor::totp_bound_to(row.get(1)?, row.get(0)?)];
@@ -227,13 +237,7 @@ impl DataKeys<'_> {
         columns: &'static [&'static SealedColumn],
     ) -> Result<bool, Error> {
         let sealer = Keys(self.0).load(tenant).await?;
-        let (_, rotation) = self.status(tenant).await?;
-        let Some(rotation) = rotation.filter(|rotation| rotation.finished_at.is_none()) else {
-            return Ok(false);
-        };
-        if rotation.total.is_none() {
-            self.count(tenant, &rotation, columns, sealer.fingerprint()?).await?;
-        }
+        self.prepare(tenant, columns).await?;
         let identity = self.0.clone();
         let (more, unreadable) = self
             .0
@@ -255,7 +259,7 @@ impl DataKeys<'_> {
     ) -> Result<(), Error> {
         let counting = async move |tx: &mut Tx<'_>| -> Result<i64, Error> {
             let (mut total, newest) = (0_i64, newest.as_bytes().to_vec());
-            for column in columns.iter().filter(|column| column.renewal.is_some()) {
+            for column in columns.iter().filter(|column| !matches!(column.renewal, Renewal::Expires)) {
                 let left: i64 = tx.scalar(column.left, &params![tenant, &newest, COUNTED]).await?;
                 total = total.saturating_add(left);
             }
@@ -280,6 +284,38 @@ impl DataKeys<'_> {
         let days = u64::from(settings.settings.throttle.device_days);
         let device = Duration::from_secs(SECONDS_PER_DAY.saturating_mul(days));
         Ok(retired_at.plus(LEAST.max(device)))
+    }
+
+    /// Counts what a room has sealed anew in its own way.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn note_resealed(self, tenant: TenantId, values: u64) -> Result<(), Error> {
+        let values = i64::try_from(values).unwrap_or(i64::MAX);
+        let note = async move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            tx.execute(&schema::NOTE_RESEALED, &params![tenant, values]).await?;
+            Ok(())
+        };
+        self.0.store().write(note).await
+    }
+
+    /// Counts what is to be done, where that was not yet done.
+    ///
+    /// # Errors
+    /// Those of [`Tenants::sealer`] and of the store.
+    pub async fn prepare(
+        self,
+        tenant: TenantId,
+        columns: &'static [&'static SealedColumn],
+    ) -> Result<(), Error> {
+        let (_, rotation) = self.status(tenant).await?;
+        match rotation.filter(|rotation| rotation.finished_at.is_none() && rotation.total.is_none()) {
+            None => Ok(()),
+            Some(rotation) => {
+                let newest = Keys(self.0).load(tenant).await?.fingerprint()?;
+                self.count(tenant, &rotation, columns, newest).await
+            }
+        }
     }
 
     /// Writes into a tenant's audit log what was done with the master key.
@@ -369,7 +405,7 @@ async fn batch(
     }
     let newest = sealer.fingerprint()?.as_bytes().to_vec();
     for column in columns.iter().filter(|column| column.name >= at.place.as_str()) {
-        let Some(renewal) = &column.renewal else { continue };
+        let Renewal::ByRow(renewal) = &column.renewal else { continue };
         let after = if column.name == at.place { at.reached } else { Uuid::nil() };
         let rows = tx.query(renewal.page, &params![tenant, after, &newest, BATCH], renewal.read).await?;
         let Some(last) = rows.last() else { continue };

@@ -243,6 +243,7 @@ impl App {
     fn fronted(&self, routes: Routes) -> Fronted {
         let front = Front::new(&self.world, self.public_url.url(), self.0.proxies.clone())
             .streams(keyreeve_api::streams, keyreeve_api::MAX_IMPORT_BYTES)
+            .understanding(keyreeve_kv::understand)
             .traced(Continued::of(&self.config));
         let routes = metrics::with_recorder(|recorder| routes.measured(recorder));
         front.wrap(routes.into_router())

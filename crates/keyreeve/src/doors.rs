@@ -6,6 +6,7 @@ use keyreeve_http::browser::path;
 use keyreeve_http::cookie::CookieNames;
 use keyreeve_http::rate::Limiter;
 use keyreeve_http::route::Routes;
+use keyreeve_kv::KvState;
 use keyreeve_oidc::OidcState;
 use keyreeve_scim::ScimState;
 use keyreeve_web::{Pages, WebState};
@@ -31,9 +32,10 @@ pub fn routes(app: &App) -> Routes {
     // Whichever door they come to, callers have one share.
     let limiter = Limiter::new(app.world.clone(), app.config.api_rate_limit);
     let api = ApiState::new(app.store.clone(), rooms, app.world.clone(), limiter.clone());
+    let kv = KvState::new(app.tokens.clone(), app.secrets.clone(), app.world.clone(), limiter.clone());
     let scim = ScimState::new(app.tokens.clone(), limiter);
     let doors = keyreeve_oidc::routes(oidc).merge(keyreeve_web::routes(web));
-    doors.merge(keyreeve_api::routes(api)).merge(keyreeve_scim::routes(scim))
+    doors.merge(keyreeve_api::routes(api)).merge(keyreeve_scim::routes(scim)).merge(keyreeve_kv::routes(kv))
 }
 
 /// Where a person signs in.

@@ -32,6 +32,9 @@ pub enum Error {
     /// The tokens room.
     #[error(transparent)]
     Tokens(#[from] keyreeve_tokens::Error),
+    /// The secrets room.
+    #[error(transparent)]
+    Secrets(#[from] keyreeve_secrets::Error),
     /// The operating system, while serving.
     #[error("{what}: {source}")]
     Io {

@@ -55,7 +55,7 @@ pub use model::{
     MAX_LABELS, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_SECONDS, Place, Secret, Settings, Version,
 };
 pub use read::Opened;
-pub use rewrap::MAX_REWRAP;
+pub use rewrap::{MAX_REWRAP, SEALED};
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use search::{FoundSecrets, SecretCursor, SecretField, SecretSearch, Sort};
 pub use service::{NewSecret, Owner, SecretPatch};

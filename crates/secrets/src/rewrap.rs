@@ -3,8 +3,12 @@
 use crate::sealed::{Bound, name_of};
 use crate::{Error, Kind, SecretId, Secrets, schema};
 use keyreeve_base::TenantId;
-use keyreeve_identity::Sealer;
+use keyreeve_identity::{Renewal, SealedColumn, Sealer};
 use keyreeve_store::{Tx, params};
+
+/// What of this room lies under data keys: the keys of versions. Values lie under those.
+pub static SEALED: &[SealedColumn] =
+    &[SealedColumn { name: "secret_version.wrapped", left: &schema::WRAPPED_LEFT, renewal: Renewal::ByRoom }];
 
 /// The most versions of one batch.
 pub const MAX_REWRAP: u16 = 2_000;
@@ -19,11 +23,11 @@ struct Wrapped {
 
 impl Secrets {
     /// Wraps the keys of up to `limit` versions anew that another data key than the newest one wraps; answers how many it
-    /// found. 0 means that nothing is left under older data keys. It can be interrupted anywhere, run by several nodes,
+    /// wrapped. 0 means that nothing that opens is left under older data keys; what does not open is named in the log. It can be interrupted anywhere, run by several nodes,
     /// and beside writers: a key that somebody has wrapped meanwhile is left alone.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for the tenant; [`Error::Damaged`]; those of the store.
+    /// [`Error::NotFound`] for the tenant; those of the store.
     pub async fn rewrap(&self, tenant: TenantId, limit: u16) -> Result<u64, Error> {
         let sealer = self.identity().tenants().sealer(tenant).await?;
         let newest = newest(&sealer)?;
@@ -50,24 +54,32 @@ impl Secrets {
             Ok::<_, keyreeve_store::Error>(rows)
         };
         let rows = self.store().read(read).await?;
-        let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         let mut anew = Vec::with_capacity(rows.len());
         for Wrapped { key, wrapped, number, id, kind } in rows {
             let bound = Bound { tenant, id, kind, number };
-            let fresh = bound.wrap(&sealer, &bound.unwrap(&sealer, &wrapped)?)?;
+            let opened = match bound.unwrap(&sealer, &wrapped) {
+                Ok(opened) => opened,
+                Err(error @ Error::Damaged { .. }) => {
+                    tracing::error!(%tenant, column = "secret_version.wrapped", %error, "a sealed value was left as it is");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let fresh = bound.wrap(&sealer, &opened)?;
             let name = name_of(&fresh)?;
             anew.push((key, wrapped, fresh, name));
         }
         if anew.is_empty() {
             return Ok(0);
         }
+        let wrapped = u64::try_from(anew.len()).unwrap_or(u64::MAX);
         self.store()
             .write(async move |tx: &mut Tx<'_>| {
                 let rows: Vec<_> = anew.iter().map(|row| params![row.0, row.1, row.2, row.3]).collect();
                 tx.execute_each(&schema::REWRAP, &rows).await.map(drop)
             })
             .await?;
-        Ok(found)
+        Ok(wrapped)
     }
 
     /// How many versions are left under older data keys; reads the whole index, for progress.

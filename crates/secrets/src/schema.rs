@@ -173,6 +173,9 @@ mod versions {
             ORDER BY v.key_name, v.key LIMIT $3";
         /// Wraps a version's key anew, if nobody else has meanwhile.
         pub(crate) REWRAP = "UPDATE secret_version SET wrapped = $3, key_name = $4 WHERE key = $1 AND wrapped = $2";
+        /// The same up to a bound: two ranges of the index, so that nothing left is found at once.
+        pub(crate) WRAPPED_LEFT = "SELECT COUNT(*) FROM (SELECT 1 FROM secret_version WHERE tenant_id = $1 \
+            AND key_name < $2 UNION ALL SELECT 1 FROM secret_version WHERE tenant_id = $1 AND key_name > $2 LIMIT $3) AS found";
         /// How many versions are wrapped by another data key than this.
         pub(crate) COUNT_WRAPPED = "SELECT COUNT(*) FROM secret_version WHERE tenant_id = $1 AND key_name <> $2";
     }

@@ -6,16 +6,16 @@ use crate::keys;
 use crate::schema;
 use crate::service::Tokens;
 use keyreeve_base::{TenantId, Timestamp};
-use keyreeve_identity::{DataKeyInfo, Renewal, Rotation, SealedColumn, SealedRow};
+use keyreeve_identity::{DataKeyInfo, Renewal, Rotation, Rows, SealedColumn, SealedRow};
 use keyreeve_store::{Tx, params};
 
 /// What this room keeps sealed.
 pub static SEALED: &[SealedColumn] = &[
-    SealedColumn { name: "pushed_request.sealed", left: &schema::PUSHED_LEFT, renewal: None },
+    SealedColumn { name: "pushed_request.sealed", left: &schema::PUSHED_LEFT, renewal: Renewal::Expires },
     SealedColumn {
         name: "signing_key.sealed_private",
         left: &schema::KEYS_LEFT,
-        renewal: Some(Renewal {
+        renewal: Renewal::ByRow(Rows {
             page: &schema::KEYS_TO_RESEAL,
             read: |row| {
                 let kid: String = row.get(1)?;

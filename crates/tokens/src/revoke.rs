@@ -1,6 +1,7 @@
 //! Revocation (RFC 7009): a client gives back a token. And the pruning of what is over.
 
 use crate::access::VerifiedClaims;
+use crate::caller::Caller;
 use crate::clients::AuthenticatedClient;
 use crate::error::{Error, TokenError};
 use crate::grants::{HandleKind, ServiceCredential};
@@ -68,6 +69,19 @@ impl Tokens {
         }
         let cause = Cause::new(Actor::Service(account), origin.clone());
         Ok(self.revoke_access(tenant.id, access.claims(), cause).await?)
+    }
+
+    /// Takes back the access token by which somebody calls.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn revoke_own(&self, caller: &Caller) -> Result<(), Error> {
+        match caller.token() {
+            Some(token) => {
+                self.revoke_access(caller.tenant().id, token.claims(), caller.cause().clone()).await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn revoke_access(

@@ -48,6 +48,8 @@ api_scopes! {
     WEBHOOKS_WRITE "keyreeve:webhooks:write" "Make, change and remove webhooks."
     SHARING_READ "keyreeve:sharing:read" "See resources and who may do what to them, and ask."
     SHARING_WRITE "keyreeve:sharing:write" "Make, change and remove resources, share and revoke."
+    SECRETS_READ "keyreeve:secrets:read" "See secrets, and read the values that the holder may read."
+    SECRETS_WRITE "keyreeve:secrets:write" "Make, change, rotate and remove secrets, and issue certificates."
     ME_READ "keyreeve:me:read" "See one's own profile and sessions."
     ME_WRITE "keyreeve:me:write" "Change one's own profile and password, end one's own sessions."
 }

@@ -40,3 +40,4 @@ mod sessions;
 mod sharing;
 mod token_endpoint;
 mod token_use;
+mod vault;

@@ -5,15 +5,17 @@ mod killed;
 mod split;
 
 use keyreeve_acceptance::{Server, on_a_server};
-use keyreeve_identity::SealedRow;
+use keyreeve_crypto::Secret;
+use keyreeve_identity::{Cause, Renewal, SealedColumn, SealedRow};
+use keyreeve_secrets::Place;
 use keyreeve_store::{Statement, Tx, params};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Everything that the tenant keeps sealed in this column.
-async fn rows_of(server: &Server, column: &'static keyreeve_identity::SealedColumn) -> Vec<SealedRow> {
-    let Some(renewal) = &column.renewal else { return Vec::new() };
+async fn rows_of(server: &Server, column: &'static SealedColumn) -> Vec<SealedRow> {
+    let Renewal::ByRow(renewal) = &column.renewal else { return Vec::new() };
     let tenant = server.id();
     let all = async move |tx: &mut Tx<'_>| {
         // No key has this name: every row is under another one.
@@ -51,6 +53,17 @@ async fn resealed(admin: &keyreeve_acceptance::api::Api) -> Value {
     }
 }
 
+/// A key/value secret with three versions.
+async fn plant_secret(server: &Server) -> Place {
+    let authority = server.identity().authority_of_operator(server.id()).await.unwrap();
+    let place = Place::new("secret", "db/main").unwrap();
+    for number in 1..=3 {
+        let data = (Secret::from(json!({"password": format!("planted-{number}")}).to_string()), None);
+        server.app().secrets.kv().write(&authority, &place, data, None, &Cause::operator()).await.unwrap();
+    }
+    place
+}
+
 /// Webhooks whose secrets were changed, so that there are former ones as well.
 async fn plant(admin: &keyreeve_acceptance::api::Api, webhooks: usize) {
     for number in 0..webhooks {
@@ -78,7 +91,7 @@ async fn outlast(server: &Server) {
     server.advance(u64::try_from(until.seconds() - server.now().seconds()).unwrap() + 1);
 }
 
-fn column(name: &str) -> &'static keyreeve_identity::SealedColumn {
+fn column(name: &str) -> &'static SealedColumn {
     keyreeve::sealed::columns().iter().find(|column| column.name == name).unwrap()
 }
 
@@ -86,6 +99,7 @@ on_a_server! {
     async fn a_data_key_changes_while_everything_goes_on_and_the_old_one_is_destroyed(server: &Server) {
         let admin = server.administrator().await;
         plant(&admin, 7).await;
+        let place = plant_secret(server).await;
         let ada = server.user("ada").create().await;
         let app = server.client("portal").web_app().first_party().scopes("openid offline_access").create().await;
         let flow = server.code_flow(&app).scope("openid offline_access");
@@ -96,10 +110,10 @@ on_a_server! {
         assert_eq!((&begun["items"][0]["state"], &begun["items"][1]["state"]), (&json!("sealing"), &json!("opening")));
         assert_eq!(server.audited("key.rotate").await.len(), 1);
         let done = resealed(&admin).await;
-        // Two secrets of each webhook, and the signing keys.
+        // Two secrets of each webhook, the signing keys, the versions of a secret.
         let rotation = &done["rotation"];
         assert_eq!((&rotation["resealed"], &rotation["failed"]), (&rotation["total"], &json!(0)));
-        assert!(rotation["total"].as_u64().unwrap() >= 16, "{done}");
+        assert!(rotation["total"].as_u64().unwrap() >= 19, "{done}");
         let after = keys_in_use(server).await;
         assert_eq!(after.len(), 1);
         assert!(after.is_disjoint(&before), "nothing is left under the old key");
@@ -115,6 +129,11 @@ on_a_server! {
         assert_eq!(left["items"].as_array().unwrap().len(), 1);
         // The key is gone, and with it what nobody can use any more.
         server.try_refresh(&app, next.refresh()).await.check(400);
+        for number in 1..=3 {
+            let authority = server.identity().authority_of_operator(server.id()).await.unwrap();
+            let read = server.app().secrets.kv().read(&authority, &place, Some(number), &Cause::operator()).await.unwrap();
+            assert_eq!(read.value.expose(), json!({"password": format!("planted-{number}")}).to_string().as_bytes());
+        }
         for name in ["webhook.sealed_secret", "webhook.sealed_previous", "signing_key.sealed_private"] {
             let sealer = server.identity().tenants().sealer(server.id()).await.unwrap();
             for row in rows_of(server, column(name)).await {

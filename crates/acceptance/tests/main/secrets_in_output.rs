@@ -2,6 +2,7 @@
 //! written: the log, the metrics, error answers, what commands print, and every byte of the database (AC-61, AC-76).
 
 mod letters;
+mod vaulted;
 
 use crate::program::wire::{Answer, Client, Wire};
 use crate::program::{Program, Running};
@@ -39,6 +40,8 @@ const CARRIED: [&str; 3] = ["a sealed request", "a form's token", "a ticket"];
 #[derive(Default)]
 struct Search {
     secrets: Vec<(&'static str, String)>,
+    /// Secrets that are no text.
+    raw: Vec<(&'static str, Vec<u8>)>,
     places: Vec<(String, Vec<u8>)>,
 }
 
@@ -46,6 +49,11 @@ impl Search {
     fn secret(&mut self, what: &'static str, text: &str) {
         assert!(text.len() >= 12, "{what} is too short to be looked for: {text}");
         self.secrets.push((what, text.to_owned()));
+    }
+
+    fn bytes(&mut self, what: &'static str, bytes: &[u8]) {
+        assert!(bytes.len() >= 16, "{what} is too short to be looked for");
+        self.raw.push((what, bytes.to_vec()));
     }
 
     fn place(&mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) {
@@ -63,6 +71,11 @@ impl Search {
     fn run(&self) {
         assert!(self.secrets.len() > 20 && self.places.len() > 12);
         for (place, bytes) in &self.places {
+            for (what, secret) in &self.raw {
+                for (form, needle) in forms_of_bytes(secret) {
+                    assert!(find(bytes, &needle).is_none(), "{what} is in {place} ({form})");
+                }
+            }
             let carried = |what: &&str| place.starts_with("the answer to") && CARRIED.contains(what);
             for (what, secret) in self.secrets.iter().filter(|(what, _)| !carried(what)) {
                 for (form, needle) in forms(secret) {
@@ -88,6 +101,23 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
         from = start + 1;
     }
     None
+}
+
+/// The shapes in which bytes may have been written; of base64 the middle, at each of the three places where it may begin.
+fn forms_of_bytes(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut forms = vec![
+        ("as they are", secret.to_vec()),
+        ("in hexadecimal", hex.to_uppercase().into_bytes()),
+        ("in hexadecimal", hex.into_bytes()),
+    ];
+    for skipped in 0..3 {
+        let whole = (secret.len() - skipped) / 3 * 3;
+        let inner = &secret[skipped..skipped + whole];
+        forms.push(("in base64", STANDARD_NO_PAD.encode(inner).into_bytes()));
+        forms.push(("in base64url", URL_SAFE_NO_PAD.encode(inner).into_bytes()));
+    }
+    forms
 }
 
 /// The shapes in which a text may have been written.
@@ -126,6 +156,9 @@ fn the_search_finds_a_secret_in_every_shape() {
     assert!(forms(PASSWORD).iter().any(|(_, needle)| find(text.as_bytes(), needle).is_some()));
     let bytes = format!("{:?}", PASSWORD.as_bytes());
     assert!(forms(PASSWORD).iter().any(|(_, needle)| find(bytes.as_bytes(), needle).is_some()));
+    let raw = [0xff, 0x00, 0x91, 0x42].repeat(8);
+    let text = format!("xy{}", STANDARD_NO_PAD.encode([&b"a"[..], &raw, b"bc"].concat()));
+    assert!(forms_of_bytes(&raw).iter().any(|(_, needle)| find(text.as_bytes(), needle).is_some()));
     assert!(find(b"nothing of the kind", PASSWORD.as_bytes()).is_none());
 }
 
@@ -147,12 +180,14 @@ on_both_engines! {
         let key = std::fs::read_to_string(program.data().join("master.key")).unwrap();
         search.secret("the master key", key.trim());
         let cast = Cast::make(&program, &mut search);
+        vaulted::keep(&program, &mut search).await;
         let server = program.serve();
         people(&server, &cast, &mut search).await;
         clients(&server, &cast, &mut search).await;
         provision(&server, &cast, &mut search).await;
         letters::links(&program, &server, &mail, &mut search).await;
         let webhook = letters::webhook(&program, &mut search);
+        vaulted::use_them(&program, server.address, &mut search).await;
         let mut wire = Wire::open(server.address).await.unwrap();
         let metrics = wire.get("/metrics", "").await.unwrap().expect(200).body;
         assert!(metrics.contains("keyreeve_http_requests_total"));

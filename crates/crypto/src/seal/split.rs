@@ -35,7 +35,7 @@ pub enum SplitError {
     #[error("is not the marker of a split master key")]
     Plan,
     /// Not the form of a share.
-    #[error("is not a share: krs1- and {} hexadecimal digits are wanted", SHARE_BYTES * 2)]
+    #[error("does not read like one: krs1- and {} hexadecimal digits are wanted", SHARE_BYTES * 2)]
     Malformed,
     /// The check value does not fit: a digit is wrong.
     #[error("is mistyped: its check value does not fit")]

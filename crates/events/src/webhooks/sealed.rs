@@ -2,7 +2,7 @@
 
 use super::service::secret_parts;
 use crate::schema;
-use keyreeve_identity::{Renewal, SealedColumn, SealedRow};
+use keyreeve_identity::{Renewal, Rows, SealedColumn, SealedRow};
 use keyreeve_store::{Error, Row};
 
 /// What this room keeps sealed.
@@ -10,12 +10,20 @@ pub static SEALED: &[SealedColumn] = &[
     SealedColumn {
         name: "webhook.sealed_previous",
         left: &schema::PREVIOUS_LEFT,
-        renewal: Some(Renewal { page: &schema::PREVIOUS_TO_RESEAL, read, replace: &schema::RESEAL_PREVIOUS }),
+        renewal: Renewal::ByRow(Rows {
+            page: &schema::PREVIOUS_TO_RESEAL,
+            read,
+            replace: &schema::RESEAL_PREVIOUS,
+        }),
     },
     SealedColumn {
         name: "webhook.sealed_secret",
         left: &schema::SECRETS_LEFT,
-        renewal: Some(Renewal { page: &schema::SECRETS_TO_RESEAL, read, replace: &schema::RESEAL_SECRET }),
+        renewal: Renewal::ByRow(Rows {
+            page: &schema::SECRETS_TO_RESEAL,
+            read,
+            replace: &schema::RESEAL_SECRET,
+        }),
     },
 ];
 

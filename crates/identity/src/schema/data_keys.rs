@@ -58,6 +58,9 @@ statements! {
     /// One batch further.
     pub(crate) ADVANCE_ROTATION = "UPDATE data_key_rotation SET place = $3, reached = $4, resealed = $5, failed = $6 \
         WHERE tenant_id = $1 AND data_key = $2";
+    /// Counts what was sealed anew elsewhere.
+    pub(crate) NOTE_RESEALED = "UPDATE data_key_rotation SET resealed = resealed + $2 WHERE tenant_id = $1 \
+        AND finished_at IS NULL";
     /// Done with everything.
     pub(crate) FINISH_ROTATION = "UPDATE data_key_rotation SET finished_at = $3 WHERE tenant_id = $1 AND data_key = $2";
     /// From the beginning once more: something was left.

@@ -106,6 +106,7 @@ pub(super) async fn run(config: Config) -> Output {
     match App::open_for(Purpose::Inspect, config, system_world(), None).await {
         Ok(app) => {
             report.ok("master key", "opens the data keys");
+            wrapped(&app, &mut report).await;
             report.ok("database", format!("{} answers; its tables are up to date", app.store.engine()));
             mail(&app, &mut report).await;
             inside(&app, &mut report).await;
@@ -165,6 +166,20 @@ fn files(config: &Config, report: &mut Report) {
     }
 }
 
+/// Whether all data keys are wrapped by the present master key.
+async fn wrapped(app: &App, report: &mut Report) {
+    match app.identity.tenants().data_keys().master_keys().await {
+        Ok(keys) => {
+            let older: u64 = keys.iter().filter(|key| !key.current).map(|key| key.data_keys).sum();
+            if older > 0 {
+                let message = format!("{older} data keys are wrapped by an older one; do not remove that");
+                report.warn("master key", message, "run `keyreeve key rotate --master` (again)");
+            }
+        }
+        Err(error) => report.fail("master key", chain(&error), "look at the database"),
+    }
+}
+
 fn addresses(config: &Config, report: &mut Report) {
     match config.public_url(config.listen) {
         Err(message) => report.fail("public_url", message, "set public_url"),
@@ -216,6 +231,9 @@ fn unopened(error: &Error, on_sqlite: bool, report: &mut Report) {
     match error {
         Error::NotSetUp(_) => {
             report.fail("installation", text, "`keyreeve serve` or `keyreeve init` sets it up");
+        }
+        Error::Sealed { .. } => {
+            report.warn("master key", text, "what is in the database can be looked at when the key is whole");
         }
         Error::MasterKey(_) | Error::Identity(keyreeve_identity::Error::MasterKey { .. }) => {
             report.fail("master key", text, "put the master key of this database back; see master_key_file");

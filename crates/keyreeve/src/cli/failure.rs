@@ -25,6 +25,7 @@ impl From<Error> for Failure {
             Error::Store(error) => error.into(),
             Error::Identity(error) => error.into(),
             Error::Tokens(error) => error.into(),
+            Error::Secrets(_) => Self::new(Exit::Failed, text),
         }
     }
 }

@@ -17,6 +17,9 @@ use std::sync::Arc;
 const OF_GROUPS: &str = "keyreeve:groups:read keyreeve:groups:write keyreeve:service_accounts:read \
     keyreeve:sessions:read keyreeve:sessions:write keyreeve:users:read keyreeve:users:write";
 
+/// What every service account may be given: which secrets it sees and reads is shared with it, one by one.
+const OF_SECRETS: &str = "keyreeve:secrets:read keyreeve:secrets:write";
+
 /// What a service account presented.
 #[derive(Clone, Copy)]
 pub struct ServiceCredential<'a> {
@@ -75,13 +78,13 @@ impl Tokens {
 /// What the account may be given: nothing of this server's that it would not be let do.
 fn allowed(authority: &Authority) -> ScopeSet {
     let text = if authority.may_manage_tenant() {
-        scope::ADMIN
+        scope::ADMIN.to_owned()
     } else if authority.is_some() {
-        OF_GROUPS
+        format!("{OF_GROUPS} {OF_SECRETS}")
     } else {
-        ""
+        OF_SECRETS.to_owned()
     };
-    ScopeSet::parse(text).unwrap_or_default()
+    ScopeSet::parse(&text).unwrap_or_default()
 }
 
 fn requested_scope(authority: &Authority, scope: Option<&str>) -> Result<ScopeSet, TokenError> {

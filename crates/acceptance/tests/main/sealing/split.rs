@@ -120,7 +120,7 @@ on_both_engines! {
         let (code, said) = fails(&program, &["key", "join"], &shares[..2].join("\n"));
         assert_eq!(code, 5, "{said}");
         assert!(said.contains("2 different shares are not enough, 3 are wanted"), "{said}");
-        let mistyped = shares[0].replace(['0', '1'], "2");
+        let mistyped = format!("krs1{}", shares[0].strip_prefix("krs1").unwrap().replace(['0', '1'], "2"));
         let (code, said) = fails(&program, &["key", "join"], &[&mistyped, &shares[1], &shares[2]].map(String::as_str).join("\n"));
         assert_eq!(code, 5, "{said}");
         assert!(said.contains("mistyped"), "{said}");
