@@ -4,6 +4,7 @@
 //! The figure to hold is CPU time of the server for each request; throughput and latency on a shared machine are
 //! context. Nothing here is asserted: `docs/performance.md` says what was reached, and on what.
 
+mod compat;
 mod hashing;
 mod load;
 mod passwords;

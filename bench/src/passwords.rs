@@ -58,7 +58,8 @@ async fn flood(bench: &Bench<'_>, server: &Server, report: &mut Report) -> Resul
     Ok(())
 }
 
-async fn sign_ins(bench: &Bench<'_>, server: &Server) -> Result<Vec<Box<dyn Script>>> {
+/// Scripts that sign in through the page, each as a user of its own.
+pub async fn sign_ins(bench: &Bench<'_>, server: &Server) -> Result<Vec<Box<dyn Script>>> {
     let mut scripts: Vec<Box<dyn Script>> = Vec::new();
     for i in 0..bench.plan.connections {
         scripts.push(Box::new(SignIn::prepare(server.address, &format!("bench-{i}")).await?));

@@ -3,7 +3,7 @@
 use crate::load::{self, Load, Plan, Same, Script};
 use crate::report::Report;
 use crate::server::{Server, free_address, keyreeve};
-use crate::{passwords, pki, sharing, size};
+use crate::{compat, passwords, pki, sharing, size};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,6 +40,8 @@ pub enum Part {
     ClientCredentials,
     /// The refresh token grant.
     Refresh,
+    /// Sign-in and check by the interface of IMQS Auth, beside the native doors.
+    Compat,
     /// Sign-ins by password, and what a flood of them does to a refresh.
     Passwords,
     /// Keys and certificates, made in this process.
@@ -97,6 +99,9 @@ pub async fn run(binary: &Path, plan: &Plan, parts: &[Part], set: &SharingSet) -
     bench.endpoints(&server, parts, &mut report).await?;
     if parts.contains(&Part::Passwords) {
         passwords::measure(&bench, &server, &mut report).await?;
+    }
+    if parts.contains(&Part::Compat) {
+        compat::measure(&bench, &server, &mut report).await?;
     }
     server.stop().await?;
     if parts.contains(&Part::Size) {
@@ -225,9 +230,13 @@ impl<'a> Bench<'a> {
             }
             Part::ClientCredentials => self.same(|_| self.token("grant_type=client_credentials")),
             Part::Refresh => self.refreshers().await,
-            Part::Start | Part::Idle | Part::Passwords | Part::Pki | Part::Size | Part::Sharing => {
-                Ok(Vec::new())
-            }
+            Part::Start
+            | Part::Idle
+            | Part::Compat
+            | Part::Passwords
+            | Part::Pki
+            | Part::Size
+            | Part::Sharing => Ok(Vec::new()),
         }
     }
 
@@ -275,6 +284,17 @@ impl<'a> Bench<'a> {
             });
         }
         Ok(tokens)
+    }
+
+    /// Scripts that ask who an access token is of, each with one of its own.
+    pub async fn introspections(&self) -> Result<Vec<Box<dyn Script>>> {
+        self.scripts(Part::Introspection).await
+    }
+
+    /// Runs a command of the program on this installation; `stdin` is what it is told.
+    pub async fn command(&self, arguments: &[&str], stdin: Option<&str>) -> Result<Value> {
+        let cli = Cli { binary: self.binary, data: self.data, address: self.address, database: None };
+        cli.run(arguments, stdin).await
     }
 
     /// Scripts that refresh, each with a grant of its own.

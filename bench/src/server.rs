@@ -92,6 +92,7 @@ pub fn keyreeve(binary: &Path, data: &Path, address: SocketAddr) -> Command {
         .env("KEYREEVE_PUBLIC_URL", format!("http://{address}"))
         .env("KEYREEVE_LOG", "warn")
         .env("KEYREEVE_API_RATE_LIMIT", "0")
+        .env("KEYREEVE_COMPAT_IMQS_ENABLED", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command

@@ -59,6 +59,7 @@
 mod cache;
 mod change;
 mod error;
+pub mod foreign;
 mod meter;
 mod migrate;
 mod options;

@@ -1,3 +1,4 @@
 //! The interfaces of other systems, as their clients meet them.
 
+mod document;
 mod imqs;

@@ -126,7 +126,10 @@ pub(super) async fn import(call: Call) -> Answer {
         }
         let mut wanted = imqs.groups_of(tenant, &person).await.map_err(failed)?;
         for entry in user.groups.iter().filter_map(|number| by_number.get(number)) {
-            if wanted.iter().all(|known| known.group != entry.group) {
+            // Roles of the server are not a service's to give.
+            if wanted.iter().all(|known| known.group != entry.group)
+                && !imqs.gives_roles(tenant, entry.group).await.map_err(failed)?
+            {
                 wanted.push(entry.clone());
             }
         }

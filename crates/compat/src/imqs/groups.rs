@@ -158,7 +158,7 @@ impl Imqs {
     }
 
     /// Whether nobody but the tenant's administrators may put users into a group, because it gives roles of the server.
-    async fn gives_roles(&self, tenant: TenantId, group: GroupId) -> Result<bool, Failure> {
+    pub(super) async fn gives_roles(&self, tenant: TenantId, group: GroupId) -> Result<bool, Failure> {
         let roles = self.identity().roles().effective_of(tenant, Party::Group(group)).await?;
         Ok(roles.iter().next().is_some())
     }

@@ -12,6 +12,7 @@ mod doctor;
 mod edits;
 pub mod exit;
 mod failure;
+mod imqs;
 mod init;
 pub mod input;
 mod logs;
@@ -139,6 +140,12 @@ fn dispatch(cli: Cli, arguments: &[OsString]) -> Result<Option<Output>, Failure>
                 traces.finish();
             }
             served.map(|()| None)
+        }
+        Command::Imqs(arguments) => {
+            let filter =
+                if config.source("log") == crate::config::Source::Default { "warn" } else { &config.log };
+            logs::install(&config, filter, None)?;
+            imqs::run(config, arguments, cli.global.json)
         }
         command => {
             // A command speaks by its output; its log is for what went wrong.

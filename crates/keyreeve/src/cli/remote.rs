@@ -283,6 +283,7 @@ async fn execute(app: &App, command: &Command, input: Input) -> Result<Output, F
         | Command::Init
         | Command::Config(_)
         | Command::Doctor
+        | Command::Imqs(_)
         | Command::Login(_)
         | Command::Logout
         | Command::Completions { .. }

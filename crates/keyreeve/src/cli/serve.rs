@@ -188,7 +188,7 @@ fn recorder() -> Option<PrometheusHandle> {
 }
 
 /// Ready at the first SIGTERM or Ctrl-C. A second one ends the process at once.
-fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
+pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, Failure> {
     let failed =
         |error: std::io::Error| Failure::new(Exit::Failed, format!("signals cannot be awaited: {error}"));
     #[cfg(unix)]

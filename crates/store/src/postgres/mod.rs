@@ -24,6 +24,12 @@ use tokio::sync::{mpsc, oneshot};
 /// How long an announced change is kept. A node that was cut off for longer than half of it forgets everything.
 const RETENTION: Duration = Duration::from_secs(3600);
 
+/// A connection to another system's database, for reading alone.
+pub(crate) async fn connect_elsewhere(url: &str) -> Result<tokio_postgres::Client, Error> {
+    let fresh = connect::connect(&Target::parse(url)?, Mode::Scan, None).await?;
+    Ok(fresh.spawn())
+}
+
 // Not among the `STATEMENTS` that both engines must take: these are PostgreSQL's own.
 statements! {
     /// The database's clock, in microseconds.

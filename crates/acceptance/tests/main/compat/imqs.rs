@@ -5,7 +5,9 @@ mod house;
 mod lists;
 mod passwords;
 mod sessions;
+mod transfer;
 mod users;
+mod walk;
 
 pub use house::House;
 

@@ -152,6 +152,15 @@ keyreeve:admin for client_credentials. On a data directory that is already set u
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The interface of IMQS Auth: a throw-away server with given users, or moving from the original
+    #[command(after_help = "\
+Examples:
+  keyreeve imqs --fixture users.json --listen 127.0.0.1:3377
+  keyreeve imqs --import @database-url.txt
+
+A fixture is JSON: groups (name, permissions) and users (email, username, password, groups). The server keeps everything in
+a directory that is removed at its end, and serves without the prefix /auth2. See docs/imqs.md.")]
+    Imqs(ImqsArgs),
     /// Look for what is wrong with this installation, and say how to put it right
     #[command(after_help = "\
 Examples:
@@ -295,6 +304,7 @@ impl Command {
                 | Self::Init
                 | Self::Config(_)
                 | Self::Doctor
+                | Self::Imqs(_)
                 | Self::Backup { .. }
                 | Self::Completions { .. }
                 | Self::Man { .. }
@@ -307,6 +317,18 @@ impl Command {
                 )
         )
     }
+}
+
+/// What is done with the interface of IMQS Auth.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ImqsArgs {
+    /// Serve the users and groups of this file on --listen, and forget everything at the end
+    #[arg(long, value_name = "FILE")]
+    pub fixture: Option<PathBuf>,
+    /// Take over the PostgreSQL database of the original: postgres://…, or @FILE that holds the URL
+    #[arg(long, value_name = "URL")]
+    pub import: Option<String>,
 }
 
 /// Commands on the configuration.

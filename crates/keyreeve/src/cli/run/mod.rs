@@ -59,6 +59,7 @@ pub async fn run(api: &Api, command: &Command, input: Input) -> Result<Output, F
         | Command::Init
         | Command::Config(_)
         | Command::Doctor
+        | Command::Imqs(_)
         | Command::Import(_)
         | Command::Export(_)
         | Command::Login(_)
