@@ -9,6 +9,9 @@ from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest
 
 from harness.server import Server
 
+# hvac reads by itself what it patches, and warns of its own default.
+pytestmark = pytest.mark.filterwarnings("ignore:The raise_on_deleted_version:DeprecationWarning")
+
 
 @dataclass(frozen=True)
 class House:
@@ -137,7 +140,7 @@ def test_an_approle_has_its_own_and_a_stranger_sees_nothing(house: House) -> Non
         stranger.secrets.kv.v2.create_or_update_secret(path="mine", secret={})
     with pytest.raises(InvalidPath):
         stranger.secrets.kv.v2.list_secrets(path="")
-    client.revoke_self_token()
+    client.auth.token.revoke_self()
     with pytest.raises(Forbidden):
         client.secrets.kv.v2.read_secret_version(path="mine", raise_on_deleted_version=True)
 
@@ -157,5 +160,5 @@ def test_what_clients_ask_before_they_begin(house: House) -> None:
     client = house.client(house.token)
     assert client.sys.is_initialized()
     assert not client.sys.is_sealed()
-    assert client.sys.read_health_status(method="GET").status_code == httpx.codes.OK
+    assert client.sys.read_health_status(method="GET")["standby"] is False
     assert client.sys.list_mounted_secrets_engines()["data"]["secret/"]["options"] == {"version": "2"}

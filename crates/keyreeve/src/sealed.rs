@@ -110,6 +110,8 @@ mod tests {
         "audit_head.hash",
         "client_registration.digest",
         "client_secret.digest",
+        "compat_imqs_reset.digest",
+        "compat_imqs_session.digest",
         "device_request.device_digest",
         "device_request.user_digest",
         "import_run.digest",

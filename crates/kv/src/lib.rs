@@ -68,6 +68,7 @@ pub fn routes(state: KvState) -> Routes {
         .post("/vault/v1/auth/token/revoke-self", Guard::Bearer, "kv_revoke_self", auth::revoke)
         .put("/vault/v1/auth/token/revoke-self", Guard::Bearer, "kv_revoke_self", auth::revoke)
         .get("/vault/v1/sys/health", Guard::Public, "kv_health", sys::health)
+        .get("/vault/v1/sys/init", Guard::Public, "kv_init", sys::init)
         .get("/vault/v1/sys/seal-status", Guard::Public, "kv_seal_status", sys::seal_status)
         .get("/vault/v1/sys/mounts", Guard::Bearer, "kv_mounts", sys::mounts)
         .get("/vault/v1/sys/internal/ui/mounts", Guard::Bearer, "kv_mounts", sys::mounts_of_ui)

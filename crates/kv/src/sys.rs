@@ -25,6 +25,11 @@ pub(crate) async fn health(arrival: Arrival) -> Response {
     }))
 }
 
+pub(crate) async fn init(arrival: Arrival) -> Response {
+    drop(arrival);
+    answer::plain(&json!({"initialized": true}))
+}
+
 pub(crate) async fn seal_status(arrival: Arrival) -> Response {
     drop(arrival);
     answer::plain(&json!({

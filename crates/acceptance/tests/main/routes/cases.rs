@@ -284,6 +284,7 @@ pub const CASES: &[Case] = &[
     case("kv_revoke_self", "POST", nothing, [Status(403), Status(403), Status(403)]),
     case("kv_revoke_self", "PUT", nothing, [Status(403), Status(403), Status(403)]),
     case("kv_health", "GET", nothing, [Status(200), Status(200), Status(200)]),
+    case("kv_init", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("kv_seal_status", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("kv_mounts", "GET", nothing, [Status(403), Status(403), Status(403)]),
     case("kv_mount", "GET", nothing, [Status(403), Status(403), Status(403)]),
