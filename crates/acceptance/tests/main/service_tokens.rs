@@ -103,7 +103,8 @@ on_a_server! {
             assert_eq!(token.claims["sub"], agent.id().as_str());
             assert_eq!(token.claims["client_id"], agent.id().as_str());
             assert_eq!(token.claims["aud"], mount.issuer().as_str());
-            assert_eq!(token.claims["scope"], "", "it administers nothing");
+            let shared = "keyreeve:secrets:read keyreeve:secrets:write";
+            assert_eq!(token.claims["scope"], shared, "it administers nothing; secrets are shared with it one by one");
             // In the body as well, and in any spelling of the identifier.
             let form = [
                 ("grant_type", "client_credentials"),
