@@ -11,6 +11,7 @@ mod passwords;
 mod pki;
 mod report;
 mod scenario;
+mod secrets;
 mod server;
 mod sharing;
 mod size;

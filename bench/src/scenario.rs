@@ -3,7 +3,7 @@
 use crate::load::{self, Load, Plan, Same, Script};
 use crate::report::Report;
 use crate::server::{Server, free_address, keyreeve};
-use crate::{compat, passwords, pki, sharing, size};
+use crate::{compat, passwords, pki, secrets, sharing, size};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,6 +44,8 @@ pub enum Part {
     Compat,
     /// Sign-ins by password, and what a flood of them does to a refresh.
     Passwords,
+    /// A secret read over HTTP, with its value and without.
+    Secrets,
     /// Keys and certificates, made in this process.
     Pki,
     /// A directory of one million users beside one of a thousand, and the import that makes it. Takes minutes.
@@ -102,6 +104,9 @@ pub async fn run(binary: &Path, plan: &Plan, parts: &[Part], set: &SharingSet) -
     }
     if parts.contains(&Part::Compat) {
         compat::measure(&bench, &server, &mut report).await?;
+    }
+    if parts.contains(&Part::Secrets) {
+        secrets::measure(&bench, &server, &mut report).await?;
     }
     server.stop().await?;
     if parts.contains(&Part::Size) {
@@ -221,11 +226,7 @@ impl<'a> Bench<'a> {
                 })
             }
             Part::ApiRead => {
-                let form =
-                    post_form("/token", "grant_type=client_credentials", &[("authorization", &self.admin)])?;
-                let (status, body) = load::send(&mut load::connect(self.address).await?, form).await?;
-                anyhow::ensure!(status == 200, "an administrator's token: {status}");
-                let bearer = format!("Bearer {}", text(&serde_json::from_slice(&body)?, "access_token")?);
+                let bearer = basic_token(self).await?;
                 self.same(|_| get_with(&self.user, &bearer))
             }
             Part::ClientCredentials => self.same(|_| self.token("grant_type=client_credentials")),
@@ -234,6 +235,7 @@ impl<'a> Bench<'a> {
             | Part::Idle
             | Part::Compat
             | Part::Passwords
+            | Part::Secrets
             | Part::Pki
             | Part::Size
             | Part::Sharing => Ok(Vec::new()),
@@ -247,7 +249,17 @@ impl<'a> Bench<'a> {
         server: &Server,
         scripts: Vec<Box<dyn Script>>,
     ) -> Result<Vec<(load::Round, load::Round)>> {
-        let mut floor = Load::open(bare, self.same(|_| get("/bare"))?).await?;
+        let floor = self.same(|_| get("/bare"))?;
+        self.beside_of((bare, floor), (server, scripts)).await
+    }
+
+    /// The same of any two servers.
+    pub async fn beside_of(
+        &self,
+        (bare, floor): (&Server, Vec<Box<dyn Script>>),
+        (server, scripts): (&Server, Vec<Box<dyn Script>>),
+    ) -> Result<Vec<(load::Round, load::Round)>> {
+        let mut floor = Load::open(bare, floor).await?;
         let mut own = Load::open(server, scripts).await?;
         let mut rounds = Vec::new();
         for _ in 0..self.plan.rounds {
@@ -401,6 +413,14 @@ async fn peak_mib(status: String) -> f64 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     peak
+}
+
+/// An administrator's token, as it is sent.
+pub async fn basic_token(bench: &Bench<'_>) -> Result<String> {
+    let form = post_form("/token", "grant_type=client_credentials", &[("authorization", &bench.admin)])?;
+    let (status, body) = load::send(&mut load::connect(bench.address).await?, form).await?;
+    anyhow::ensure!(status == 200, "an administrator's token: {status}");
+    Ok(format!("Bearer {}", text(&serde_json::from_slice(&body)?, "access_token")?))
 }
 
 /// HTTP Basic credentials (RFC 7617).

@@ -88,7 +88,9 @@ pub const MAX_IMPORT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 /// Whether a path takes a body that is read as it comes.
 #[must_use]
 pub fn streams(path: &str) -> bool {
-    path.ends_with("/api/v1/imports") || path.ends_with("/api/v1/sharing/load")
+    path.ends_with("/api/v1/imports")
+        || path.ends_with("/api/v1/sharing/load")
+        || (path.contains("/api/v1/secrets/") && path.ends_with("/content"))
 }
 
 /// The route table of this door.
@@ -106,8 +108,7 @@ pub fn routes(state: ApiState) -> Routes {
             public(&state, &name, ([(header::CONTENT_TYPE, json)], document)).await
         }
     };
-    let tenanted = table
-        .routes
+    let tenanted = resources::secrets::public(table.routes)
         .get(OPENAPI_PATH, Guard::Public, "openapi", read)
         .get(REFERENCE_PATH, Guard::Public, "api_reference", page(reference))
         .get(refused::PROBLEMS_PATH, Guard::Public, "api_problems", page(problems))

@@ -51,6 +51,10 @@ pub(crate) enum Asks {
     OwnResource,
     /// To be allowed to share the resource.
     ShareResource,
+    /// To make a secret of this owner.
+    CreateSecret,
+    /// To have the permission on the secret that the operation names.
+    UseSecret,
     /// To ask about oneself, about a resource that one may share, or about everything.
     AskAbout,
 }
@@ -97,6 +101,12 @@ impl Asks {
                 "Administrators of the tenant may, its own clients, the owner of the resource or of one above it, and whoever \
                  has a permission on it that lets its holder share."
             }
+            Self::CreateSecret => {
+                "Administrators of the tenant and its own clients may. Everybody else for themselves and for groups that they administer."
+            }
+            Self::UseSecret => {
+                "Administrators of the tenant may, its own clients, the owner of the secret, and whoever was granted the permission."
+            }
             Self::AskAbout => {
                 "Administrators of the tenant and its own clients may ask about everybody; everybody about themselves, and \
                  about others on resources that they may share."
@@ -125,6 +135,8 @@ impl Asks {
             | Self::CreateResource
             | Self::OwnResource
             | Self::ShareResource
+            | Self::CreateSecret
+            | Self::UseSecret
             | Self::AskAbout => true,
         };
         if allowed { Ok(()) } else { Err(Refused::not_allowed(self.told())) }

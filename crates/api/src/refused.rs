@@ -57,6 +57,8 @@ kinds! {
         "`errors` points at the member whose value must be unique. Choose another."
     IN_USE "in-use" CONFLICT "Something depends on it"
         "`detail` says what. Remove that first, or ask for it to go as well where the operation offers this."
+    SUPERSEDED "superseded" CONFLICT "There is another newest version"
+        "`follows` is not the number of the newest version, or was not given where it has to be. Read what there is and decide anew."
     CHANGED "changed" PRECONDITION_FAILED "It was changed in the meantime"
         "The version in `If-Match` is not the present one. Read it again and decide anew."
     LONG_BODY "long-body" PAYLOAD_TOO_LARGE "The document is too long"
@@ -305,6 +307,50 @@ impl From<keyreeve_sharing::Error> for Refused {
             Error::Identity(error) => error.into(),
             Error::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<keyreeve_secrets::Error> for Refused {
+    fn from(error: keyreeve_secrets::Error) -> Self {
+        use keyreeve_secrets::Error;
+        if let Error::Busy { retry_after } = error {
+            return Self::too_many(retry_after);
+        }
+        if let Some(after) = error.retry_after() {
+            return Self::of(BUSY).retry(after);
+        }
+        match error {
+            Error::NotFound(what) => Self::not_found(what),
+            error @ Error::Gone(_) => Self::of(NOT_FOUND).detail(error.to_string()),
+            error @ Error::Denied(_) => Self::not_allowed(&error.to_string()),
+            Error::Taken(field) => Self::taken(field),
+            error @ Error::InUse(_) => Self::of(IN_USE).detail(error.to_string()),
+            Error::VersionConflict => Self::of(CHANGED),
+            error @ Error::CheckAndSet { .. } => Self::of(SUPERSEDED).at("/follows", error.to_string()),
+            Error::Invalid { field: "cursor", problem } => Self::parameter("after", problem),
+            Error::Invalid { field, problem } => Self::unacceptable(&field_of_secret(field), &problem),
+            Error::Repeated(id) => {
+                let mut refused = Self::of(KEY_REUSED);
+                refused.0.repeated = Some(id);
+                refused
+            }
+            Error::KeyReused => Self::of(KEY_REUSED),
+            Error::Identity(error) => error.into(),
+            Error::Sharing(error) => error.into(),
+            Error::Store(error) => error.into(),
+            error @ (Error::Damaged { .. } | Error::Busy { .. }) => Self::failed(&error),
+        }
+    }
+}
+
+/// Where a document has a field that the room names: what a value is made of stands in it.
+fn field_of_secret(field: &str) -> String {
+    match field {
+        "data" | "private_key" | "passphrase" | "comment" | "certificate" | "media_type" | "file_name" => {
+            format!("value.{field}")
+        }
+        "key_type" | "seconds" | "policy" => "value.make".to_owned(),
+        field => field.to_owned(),
     }
 }
 

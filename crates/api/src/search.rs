@@ -29,6 +29,11 @@ pub(crate) const SEARCHING: &[QueryParam] = &[
     },
 ];
 
+/// The same without counting.
+pub(crate) fn listing() -> &'static [QueryParam] {
+    SEARCHING.split_last().map_or(&[], |(_, rest)| rest)
+}
+
 /// The search that is asked for, by the fields that `field` knows.
 pub(crate) fn read<F>(
     call: &Call,

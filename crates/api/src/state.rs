@@ -6,6 +6,7 @@ use keyreeve_events::Events;
 use keyreeve_http::rate::Limiter;
 use keyreeve_http::route::TenantName;
 use keyreeve_identity::{Identity, Tenant};
+use keyreeve_secrets::Secrets;
 use keyreeve_sharing::Sharing;
 use keyreeve_store::Store;
 use keyreeve_tokens::Tokens;
@@ -22,6 +23,7 @@ struct Inner {
     transfer: Transfer,
     events: Events,
     sharing: Sharing,
+    secrets: Secrets,
     limiter: Limiter,
 }
 
@@ -30,12 +32,12 @@ impl ApiState {
     #[must_use]
     pub fn new(
         store: Store,
-        (tokens, events, sharing): (Tokens, Events, Sharing),
+        (tokens, events, sharing, secrets): (Tokens, Events, Sharing, Secrets),
         world: World,
         limiter: Limiter,
     ) -> Self {
         let transfer = Transfer::new(store.clone(), world, tokens.identity().clone(), tokens.clone());
-        Self(Arc::new(Inner { store, tokens, transfer, events, sharing, limiter }))
+        Self(Arc::new(Inner { store, tokens, transfer, events, sharing, secrets, limiter }))
     }
 
     /// Webhooks and streams of the audit log.
@@ -46,6 +48,11 @@ impl ApiState {
     /// Resources, grants, and who may do what.
     pub(crate) fn sharing(&self) -> &Sharing {
         &self.0.sharing
+    }
+
+    /// What is kept sealed.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

@@ -28,7 +28,7 @@ pub fn routes(app: &App) -> Routes {
     // The standards' door has no pages of its own; the door for people lends it theirs.
     let oidc = OidcState::new(app.tokens.clone(), app.world.clone(), CookieNames::of(url), Arc::new(Pages));
     let web = WebState::new(app.tokens.clone(), app.world.clone(), url.clone());
-    let rooms = (app.tokens.clone(), app.events.clone(), app.sharing.clone());
+    let rooms = (app.tokens.clone(), app.events.clone(), app.sharing.clone(), app.secrets.clone());
     // Whichever door they come to, callers have one share.
     let limiter = Limiter::new(app.world.clone(), app.config.api_rate_limit);
     let api = ApiState::new(app.store.clone(), rooms, app.world.clone(), limiter.clone());

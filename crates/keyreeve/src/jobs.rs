@@ -143,9 +143,14 @@ async fn sweep_sharing(app: App) -> RoundResult {
     Ok(if swept.more { Round::More } else { Round::Done })
 }
 
-/// Clears away secrets that are gone with what lay above them.
+/// Clears away secrets that are gone with what lay above them, and announces what ends soon.
 async fn sweep_secrets(app: App) -> RoundResult {
     let (_, more) = app.secrets.sweep().await?;
+    let (announced, also) = app.secrets.announce_expiring().await?;
+    if announced > 0 {
+        tracing::info!(announced, "secrets that end soon were announced");
+    }
+    let more = more || also;
     Ok(if more { Round::More } else { Round::Done })
 }
 
@@ -219,6 +224,7 @@ async fn prune(app: App) -> RoundResult {
         ("tokens", app.tokens.prune().await?),
         ("webhook_deliveries", app.events.prune().await?),
         ("requests", app.identity.prune_requests().await?),
+        ("leases", app.secrets.prune().await?.0),
     ];
     for (what, rows) in pruned {
         if rows > 0 {

@@ -3,6 +3,7 @@
 use crate::{Error, Facts, Kind, Secrets, ssh, x509};
 use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_crypto::{Secret as SecretText, SecretBytes, strict_json};
+use keyreeve_identity::{Authority, Cause};
 use keyreeve_pki::NewKey;
 use keyreeve_pki::password::{Class, PasswordPolicy};
 
@@ -118,6 +119,9 @@ impl PasswordRecipe {
     }
 }
 
+/// For whom something is made: the tenant, and who is asked whether they may have it; none where that was asked before.
+pub(crate) type Asker<'a> = (TenantId, Option<&'a Authority>);
+
 /// A value as it is sealed, and what may be known of it.
 pub(crate) struct Material {
     pub(crate) kind: Kind,
@@ -175,7 +179,12 @@ pub(crate) fn bytes_of(text: &SecretText) -> SecretBytes {
 
 impl Secrets {
     /// Checks what is brought, or makes what is to be made.
-    pub(crate) async fn prepare(&self, tenant: TenantId, content: Content) -> Result<Material, Error> {
+    pub(crate) async fn prepare(
+        &self,
+        asker: Asker<'_>,
+        content: Content,
+        cause: &Cause,
+    ) -> Result<Material, Error> {
         match content {
             Content::KeyValue(text) => self.key_value(&text),
             Content::Password(text) => {
@@ -202,7 +211,7 @@ impl Secrets {
             Content::Made(Recipe::SshCa { hosts, key_type }) => {
                 ssh::make_authority(self, hosts, key_type).await
             }
-            Content::Made(Recipe::Certificate(recipe)) => x509::make(self, tenant, recipe).await,
+            Content::Made(Recipe::Certificate(recipe)) => x509::make(self, asker, recipe, cause).await,
             Content::Made(Recipe::X509Ca(recipe)) => x509::make_authority(self, recipe).await,
         }
     }

@@ -5,6 +5,8 @@
 //! | [`Secrets`] | making, describing, giving away, removing; new values, rotation, versions; **reading** |
 //! | [`Content`], [`Recipe`] | values on their way in: brought, or made here |
 //! | [`KeyValues`] | the same by path, as key/value stores have it |
+//! | [`SigningPolicy`], [`Secrets::issue`] | SSH and X.509 certificates by authorities that never leave; what is revoked |
+//! | [`Lease`] | readings and certificates for a time |
 //! | [`SecretSearch`] | lists by filter, order and page |
 //! | [`Secrets::rewrap`] | the keys of versions under another data key, while serving |
 //!
@@ -30,8 +32,12 @@ mod access;
 mod content;
 mod error;
 mod id;
+mod issue;
 mod kv;
+mod leases;
+mod lists;
 mod model;
+mod policies;
 mod read;
 mod rewrap;
 mod schema;
@@ -41,6 +47,7 @@ mod service;
 mod ssh;
 mod sweep;
 mod versions;
+mod watch;
 mod workshop;
 mod x509;
 
@@ -48,25 +55,30 @@ pub use access::{DELETE, METADATA, READ, RESOURCE_TYPE, ROTATE, WRITE};
 pub use content::{Content, MAX_PASSWORD_BYTES, PasswordRecipe, Recipe};
 pub use error::Error;
 pub use id::{CertificateId, LeaseId, NoId, SecretId};
+pub use issue::{HandedOut, Issued, Wanted};
 pub use keyreeve_identity::{Party, Patch};
 pub use kv::{Entry, KeyValues};
+pub use leases::{Lease, LeaseWish, MAX_LEASES};
+pub use lists::Published;
 pub use model::{
     DEFAULT_KEPT, Facts, Kind, MAX_DESCRIPTION_BYTES, MAX_KEPT, MAX_LABEL_BYTES, MAX_LABEL_NAME_BYTES,
     MAX_LABELS, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_SECONDS, Place, Secret, Settings, Version,
 };
+pub use policies::{MAX_RULES, Rules, SigningPolicy, USERNAME};
 pub use read::Opened;
 pub use rewrap::{MAX_REWRAP, SEALED};
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use search::{FoundSecrets, SecretCursor, SecretField, SecretSearch, Sort};
 pub use service::{NewSecret, Owner, SecretPatch};
 pub use versions::{Fate, MAX_NAMED};
+pub use watch::THRESHOLD_DAYS;
 pub use workshop::WorkshopSize;
 pub use x509::{AuthorityRecipe, CertificateRecipe, MAX_AUTHORITY_SECONDS, MAX_CERTIFICATE_SECONDS};
 
 use keyreeve_base::World;
 use keyreeve_identity::Identity;
 use keyreeve_sharing::Sharing;
-use keyreeve_store::Store;
+use keyreeve_store::{Cache, Store};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use workshop::Workshop;
@@ -102,6 +114,8 @@ struct Inner {
     identity: Identity,
     options: SecretsOptions,
     workshop: Workshop,
+    /// What authorities publish.
+    published: Arc<Cache<lists::ListKey, Arc<Published>>>,
     /// Where the last round of the sweep stopped.
     swept: AtomicI64,
 }
@@ -118,8 +132,8 @@ impl Secrets {
         let most = keyreeve_crypto::seal::MAX_PLAINTEXT_BYTES;
         let options = SecretsOptions { max_value_bytes: options.max_value_bytes.min(most), ..*options };
         let workshop = Workshop::new(options.workshop);
-        let swept = AtomicI64::new(0);
-        Self(Arc::new(Inner { store, world, sharing, identity, options, workshop, swept }))
+        let (swept, published) = (AtomicI64::new(0), Cache::new(&store, lists::TOPIC, 256));
+        Self(Arc::new(Inner { store, world, sharing, identity, options, workshop, published, swept }))
     }
 
     /// Key/value secrets by path.
@@ -152,6 +166,10 @@ impl Secrets {
 
     pub(crate) fn workshop(&self) -> &Workshop {
         &self.0.workshop
+    }
+
+    pub(crate) fn published_lists(&self) -> &Cache<lists::ListKey, Arc<Published>> {
+        &self.0.published
     }
 
     pub(crate) fn swept(&self) -> &AtomicI64 {

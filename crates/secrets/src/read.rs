@@ -3,14 +3,12 @@
 //! Decided, then recorded, then opened: the entry of the audit log is on disk before the value is in memory. Where it cannot
 //! be written there is no value.
 
-use crate::access::{Attempt, READ, record};
 use crate::sealed::Bound;
-use crate::{Error, Kind, SecretId, Secrets, Settings, Version, schema};
+use crate::{Error, Kind, LeaseWish, SecretId, Secrets, Settings, Version, schema};
 use keyreeve_base::TenantId;
 use keyreeve_crypto::SecretBytes;
 use keyreeve_identity::{Authority, Cause};
 use keyreeve_store::{Row, Tx, params};
-use serde_json::json;
 
 /// A value that was opened. It prints nothing of it.
 #[derive(Debug)]
@@ -29,6 +27,7 @@ pub struct Opened {
 
 /// What is read of a version in the transaction that records it.
 pub(crate) struct Stored {
+    pub(crate) key: i64,
     pub(crate) kind: Kind,
     pub(crate) name: String,
     pub(crate) settings: Settings,
@@ -50,6 +49,7 @@ impl Stored {
             destroyed: row.get(11)?,
         };
         Ok(Self {
+            key: row.get(0)?,
             kind: row.get::<String>(2)?.parse().map_err(|_| corrupt("kind"))?,
             name: row.get(3)?,
             settings: serde_json::from_str(&row.get::<String>(4)?).map_err(|_| corrupt("settings"))?,
@@ -61,7 +61,7 @@ impl Stored {
 }
 
 impl Secrets {
-    /// Opens a value; takes [`READ`]. The newest version, or the one of this number.
+    /// Opens a value; takes [`crate::READ`]. The newest version, or the one of this number.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`]; [`Error::Gone`] for a version that was deleted or destroyed;
@@ -73,29 +73,7 @@ impl Secrets {
         number: Option<i64>,
         cause: &Cause,
     ) -> Result<Opened, Error> {
-        let attempt = Attempt { authority, id, action: "secret.read", cause };
-        self.require(attempt, READ).await?;
-        let tenant = authority.tenant();
-        let (secrets, by) = (self.clone(), cause.clone());
-        let stored = self
-            .store()
-            .write(async move |tx: &mut Tx<'_>| {
-                let stored = find_version(tx, &secrets, (tenant, id), number).await?;
-                let detail = json!({"version": stored.version.number});
-                record(tx, &secrets, (tenant, "secret.read", id), (&by, detail)).await?;
-                Ok::<_, Error>(stored)
-            })
-            .await;
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(error) => {
-                if let Error::Gone(_) | Error::Denied(_) = &error {
-                    self.record_refusal(&attempt, "there is nothing to read").await?;
-                }
-                return Err(error);
-            }
-        };
-        self.open_stored((tenant, id), stored).await
+        Ok(self.read_leased(authority, id, number, LeaseWish::AsSet, cause).await?.0)
     }
 
     pub(crate) async fn open_stored(

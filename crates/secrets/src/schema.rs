@@ -4,7 +4,72 @@ use keyreeve_store::{Migration, Statement, joined_statements, statements};
 
 /// The room's tables. A value stands apart from its version, so that its key is wrapped anew without a page of it being
 /// touched.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[TABLES, ISSUED];
+
+/// What authorities issue, by which policies, and leases.
+const ISSUED: Migration = Migration {
+    id: "secrets/0002_issued",
+    sql: "
+CREATE TABLE secret_policy (
+    key {serial},
+    tenant_id {uuid} NOT NULL REFERENCES tenant (id),
+    name {text} NOT NULL,
+    secret_key {int} NOT NULL REFERENCES secret (key),
+    rules {json} NOT NULL,
+    created_at {time} NOT NULL,
+    updated_at {time} NOT NULL,
+    version {int} NOT NULL
+) {strict};
+CREATE UNIQUE INDEX secret_policy_name ON secret_policy (tenant_id, name);
+CREATE INDEX secret_policy_secret ON secret_policy (secret_key);
+
+CREATE TABLE secret_certificate (
+    key {serial},
+    tenant_id {uuid} NOT NULL,
+    id {uuid} NOT NULL,
+    secret_key {int} NOT NULL REFERENCES secret (key),
+    number {int} NOT NULL,
+    serial {text} NOT NULL,
+    names {json} NOT NULL,
+    policy {text} NOT NULL,
+    fingerprint {text} NOT NULL,
+    not_before {time} NOT NULL,
+    not_after {time} NOT NULL,
+    issued_by {text} NOT NULL,
+    created_at {time} NOT NULL,
+    revoked_at {time},
+    reason {text}
+) {strict};
+CREATE UNIQUE INDEX secret_certificate_id ON secret_certificate (tenant_id, id);
+CREATE INDEX secret_certificate_tenant ON secret_certificate (tenant_id, key);
+CREATE INDEX secret_certificate_by ON secret_certificate (tenant_id, issued_by, key);
+CREATE INDEX secret_certificate_end ON secret_certificate (not_after, key);
+CREATE INDEX secret_certificate_of ON secret_certificate (secret_key, not_after);
+CREATE INDEX secret_certificate_revoked ON secret_certificate (secret_key, not_after) WHERE revoked_at IS NOT NULL;
+
+CREATE TABLE secret_lease (
+    key {serial},
+    tenant_id {uuid} NOT NULL,
+    id {uuid} NOT NULL,
+    secret_key {int} NOT NULL REFERENCES secret (key),
+    number {int} NOT NULL,
+    certificate_key {int},
+    holder {text} NOT NULL,
+    created_at {time} NOT NULL,
+    expires_at {time} NOT NULL,
+    max_at {time} NOT NULL,
+    revoked_at {time}
+) {strict};
+CREATE UNIQUE INDEX secret_lease_id ON secret_lease (tenant_id, id);
+CREATE INDEX secret_lease_secret ON secret_lease (secret_key, key);
+CREATE INDEX secret_lease_live ON secret_lease (secret_key, expires_at) WHERE revoked_at IS NULL;
+CREATE INDEX secret_lease_end ON secret_lease (expires_at, key);
+
+CREATE INDEX secret_announce ON secret (announced, expires_at) WHERE expires_at IS NOT NULL;
+",
+};
+
+const TABLES: Migration = Migration {
     id: "secrets/0001_tables",
     sql: "
 CREATE TABLE secret (
@@ -58,7 +123,7 @@ CREATE TABLE secret_value (
     sealed {blob} NOT NULL
 ) {strict};
 ",
-}];
+};
 
 /// The columns of a secret, in the order in which they are read.
 macro_rules! secret {
@@ -181,11 +246,120 @@ mod versions {
     }
 }
 
+/// The columns of a certificate that was issued.
+macro_rules! certificate {
+    ($after:literal) => {
+        concat!(
+            "SELECT c.key, c.id, s.id, s.kind, c.serial, c.names, c.policy, c.fingerprint, c.not_before, c.not_after, \
+             c.issued_by, c.revoked_at, c.reason FROM secret_certificate c JOIN secret s ON s.key = c.secret_key ",
+            $after
+        )
+    };
+}
+
+/// The columns of a lease.
+macro_rules! lease {
+    ($after:literal) => {
+        concat!(
+            "SELECT l.key, l.id, s.id, l.number, c.id, l.holder, l.created_at, l.expires_at, l.max_at, l.revoked_at \
+             FROM secret_lease l JOIN secret s ON s.key = l.secret_key \
+             LEFT JOIN secret_certificate c ON c.key = l.certificate_key ",
+            $after
+        )
+    };
+}
+
+/// The columns of a signing policy.
+macro_rules! policy {
+    ($after:literal) => {
+        concat!(
+            "SELECT p.key, p.name, s.id, s.kind, p.rules, p.created_at, p.updated_at, p.version \
+             FROM secret_policy p JOIN secret s ON s.key = p.secret_key ",
+            $after
+        )
+    };
+}
+
+mod issued {
+    use super::statements;
+
+    statements! {
+        /// A signing policy.
+        pub(crate) POLICY = policy!("WHERE p.tenant_id = $1 AND p.name = $2");
+        /// A tenant's signing policies behind a name.
+        pub(crate) POLICIES = policy!("WHERE p.tenant_id = $1 AND p.name > $2 ORDER BY p.name LIMIT $3");
+        /// A new signing policy.
+        pub(crate) INSERT_POLICY = "INSERT INTO secret_policy (tenant_id, name, secret_key, rules, created_at, updated_at, version) \
+            VALUES ($1, $2, $3, $4, $5, $5, 1)";
+        /// Other rules for one, if it still is at a version.
+        pub(crate) UPDATE_POLICY = "UPDATE secret_policy SET rules = $2, updated_at = $3, version = version + 1 \
+            WHERE key = $1 AND version = COALESCE(CAST($4 AS BIGINT), version)";
+        /// Removes one.
+        pub(crate) DELETE_POLICY = "DELETE FROM secret_policy WHERE key = $1";
+        /// Removes those of an authority.
+        pub(crate) DROP_POLICIES = "DELETE FROM secret_policy WHERE secret_key = $1";
+        /// A new certificate.
+        pub(crate) INSERT_CERTIFICATE = "INSERT INTO secret_certificate (tenant_id, id, secret_key, number, serial, names, policy, \
+            fingerprint, not_before, not_after, issued_by, created_at) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING key";
+        /// One certificate.
+        pub(crate) CERTIFICATE = certificate!("WHERE c.tenant_id = $1 AND c.id = $2");
+        /// Its key.
+        pub(crate) CERTIFICATE_KEY = "SELECT key FROM secret_certificate WHERE tenant_id = $1 AND id = $2";
+        /// A tenant's certificates before a key, newest first.
+        pub(crate) CERTIFICATES = certificate!("WHERE c.tenant_id = $1 AND c.key < $2 ORDER BY c.key DESC LIMIT $3");
+        /// The same of who had them issued.
+        pub(crate) CERTIFICATES_BY = certificate!("WHERE c.tenant_id = $1 AND c.issued_by = $2 AND c.key < $3 \
+            ORDER BY c.key DESC LIMIT $4");
+        /// Revokes a certificate that is not revoked.
+        pub(crate) REVOKE_CERTIFICATE = "UPDATE secret_certificate SET revoked_at = $2, reason = $3 \
+            WHERE key = $1 AND revoked_at IS NULL";
+        /// What is revoked of an authority and would still be valid.
+        pub(crate) REVOKED = "SELECT number, serial, revoked_at, reason FROM secret_certificate \
+            WHERE secret_key = $1 AND not_after > $2 AND revoked_at IS NOT NULL ORDER BY not_after LIMIT $3";
+        /// A certificate of an authority that is still valid.
+        pub(crate) STILL_VALID = "SELECT key FROM secret_certificate WHERE secret_key = $1 AND not_after > $2 \
+            AND revoked_at IS NULL LIMIT 1";
+        /// Removes the certificates of an authority.
+        pub(crate) DROP_CERTIFICATES = "DELETE FROM secret_certificate WHERE secret_key = $1";
+        /// Forgets certificates that expired before a moment.
+        pub(crate) PRUNE_CERTIFICATES = "DELETE FROM secret_certificate WHERE key IN \
+            (SELECT key FROM secret_certificate WHERE not_after < $1 ORDER BY not_after, key LIMIT $2)";
+        /// How many leases of a secret are not over, up to a bound.
+        pub(crate) COUNT_LEASES = "SELECT COUNT(*) FROM (SELECT key FROM secret_lease WHERE secret_key = $1 AND expires_at > $2 \
+            AND revoked_at IS NULL LIMIT $3) o";
+        /// A new lease.
+        pub(crate) INSERT_LEASE = "INSERT INTO secret_lease (tenant_id, id, secret_key, number, certificate_key, holder, created_at, \
+            expires_at, max_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        /// One lease.
+        pub(crate) LEASE = lease!("WHERE l.tenant_id = $1 AND l.id = $2");
+        /// A secret's leases before a key, newest first; those of one holder, where one is named.
+        pub(crate) LEASES = lease!("WHERE l.secret_key = $1 AND l.key < $2 \
+            AND l.holder = COALESCE(CAST($4 AS TEXT), l.holder) ORDER BY l.key DESC LIMIT $3");
+        /// Makes a lease longer that is not over.
+        pub(crate) RENEW_LEASE = "UPDATE secret_lease SET expires_at = $2 WHERE key = $1 AND revoked_at IS NULL AND expires_at > $3";
+        /// Ends a lease.
+        pub(crate) REVOKE_LEASE = "UPDATE secret_lease SET revoked_at = $2 WHERE key = $1 AND revoked_at IS NULL";
+        /// Removes the leases of a secret.
+        pub(crate) DROP_LEASES = "DELETE FROM secret_lease WHERE secret_key = $1";
+        /// Forgets leases that ended before a moment.
+        pub(crate) PRUNE_LEASES = "DELETE FROM secret_lease WHERE key IN \
+            (SELECT key FROM secret_lease WHERE expires_at < $1 ORDER BY expires_at, key LIMIT $2)";
+        /// Secrets that end before a moment, and were announced for a threshold.
+        pub(crate) EXPIRING = "SELECT key, tenant_id, id FROM secret WHERE announced = $1 AND expires_at < $2 \
+            ORDER BY expires_at LIMIT $3";
+        /// Notes that one was announced.
+        pub(crate) ANNOUNCE = "UPDATE secret SET announced = $3 WHERE key = $1 AND announced = $2";
+    }
+}
+
+pub(crate) use issued::*;
 pub(crate) use main::*;
 pub(crate) use versions::*;
 
-const COUNT_ALL: usize = main::STATEMENTS.len() + versions::STATEMENTS.len();
-static ALL: [&Statement; COUNT_ALL] = joined_statements(&[main::STATEMENTS, versions::STATEMENTS]);
+const COUNT_ALL: usize = main::STATEMENTS.len() + versions::STATEMENTS.len() + issued::STATEMENTS.len();
+static ALL: [&Statement; COUNT_ALL] =
+    joined_statements(&[main::STATEMENTS, versions::STATEMENTS, issued::STATEMENTS]);
 
 /// Every statement of the room, for the test that prepares them all on both engines.
 pub static STATEMENTS: &[&Statement] = &ALL;

@@ -118,7 +118,7 @@ impl Secrets {
             None => None,
         };
         let material = match new.content.take() {
-            Some(content) => Some(self.prepare(tenant, content).await?),
+            Some(content) => Some(self.prepare((tenant, Some(authority)), content, cause).await?),
             None => None,
         };
         let prepared = Prepared {
@@ -272,6 +272,18 @@ pub(crate) async fn erase(
     (tenant, id): (TenantId, SecretId),
     held: &Held,
 ) -> Result<(), Error> {
+    if held.kind.is_authority() {
+        let now = secrets.world().now();
+        let valid =
+            tx.query_opt(&schema::STILL_VALID, &params![held.key, now], |row| row.get::<i64>(0)).await?;
+        if valid.is_some() {
+            return Err(Error::InUse("certificates that are valid: revoke them first"));
+        }
+        tx.changed(Some(tenant), crate::lists::TOPIC, crate::lists::ALL).await?;
+    }
+    for statement in [&schema::DROP_LEASES, &schema::DROP_POLICIES, &schema::DROP_CERTIFICATES] {
+        tx.execute(statement, &params![held.key]).await?;
+    }
     let all = params![held.key, i64::MAX];
     tx.execute(&schema::DROP_VALUES, &all).await?;
     tx.execute(&schema::DROP_VERSIONS, &all).await?;
@@ -295,7 +307,9 @@ fn check(new: &NewSecret) -> Result<(), Error> {
         Some(content) if content.kind() != new.kind => {
             Err(Error::invalid("kind", "is not the one of the value"))
         }
-        None if new.kind != Kind::KeyValue => Err(Error::invalid("value", "is missing")),
+        None if !matches!(new.kind, Kind::KeyValue | Kind::File) => {
+            Err(Error::invalid("value", "is missing"))
+        }
         _ => Ok(()),
     }
 }

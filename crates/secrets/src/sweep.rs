@@ -48,8 +48,8 @@ impl Secrets {
                 .await;
             match done {
                 Ok(()) => removed = removed.saturating_add(1),
-                // Another node was faster.
-                Err(Error::NotFound(_)) => {}
+                // Another node was faster; or it is an authority whose certificates are still valid.
+                Err(Error::NotFound(_) | Error::InUse(_)) => {}
                 Err(error) => return Err(error),
             }
         }

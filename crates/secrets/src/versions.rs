@@ -71,7 +71,7 @@ impl Secrets {
         if content.kind() != secret.kind {
             return Err(Error::invalid("kind", format!("is not {}", secret.kind.as_str())));
         }
-        let material = self.prepare(tenant, content).await?;
+        let material = self.prepare((tenant, Some(authority)), content, cause).await?;
         self.append((authority, id), Next { material, follows, checked: true, action }, cause).await
     }
 
@@ -87,7 +87,9 @@ impl Secrets {
         let recipe = recipe.ok_or_else(|| {
             Error::invalid("value", "was not made here, so that there is nothing to make another by")
         })?;
-        let material = self.prepare(authority.tenant(), Content::Made(recipe)).await?;
+        // Who made it was asked whether the policy is open to them; who rotates it need not be.
+        let made = Content::Made(recipe);
+        let material = self.prepare((authority.tenant(), None), made, cause).await?;
         let next = Next { material, follows: Some(secret.current), checked: false, action };
         match self.append((authority, id), next, cause).await {
             // Somebody else has rotated it, or written to it, meanwhile.
@@ -123,6 +125,9 @@ impl Secrets {
                         .await?;
                 let advance = params![tenant, held.key, number, material.expires_at, version.created_at];
                 tx.execute(&schema::ADVANCE, &advance).await?;
+                if held.kind.is_authority() {
+                    tx.changed(Some(tenant), crate::lists::TOPIC, crate::lists::ALL).await?;
+                }
                 forget_old(tx, &secrets, (held.key, number), &held.settings).await?;
                 record(tx, &secrets, (tenant, action, id), (&cause, json!({"version": number}))).await?;
                 Ok::<_, Error>(version)
@@ -195,6 +200,9 @@ impl Secrets {
                     }
                 }
                 if !changed.is_empty() {
+                    if held.kind.is_authority() {
+                        tx.changed(Some(tenant), crate::lists::TOPIC, crate::lists::ALL).await?;
+                    }
                     tx.execute(&schema::TOUCH, &params![tenant, held.key, now]).await?;
                     let detail = json!({"versions": changed});
                     record(tx, &secrets, (tenant, fate.action(), id), (&cause, detail)).await?;

@@ -1,10 +1,11 @@
 //! Certificates with their keys: generated and self-signed, or taken over.
 
-use crate::content::{Material, Recipe, key_type};
+use crate::content::{Asker, Material, Recipe, key_type};
 use crate::ssh::{generate, refused, sealed_form, type_name};
 use crate::{Error, Facts, Kind, Secrets};
-use keyreeve_base::{TenantId, Timestamp};
+use keyreeve_base::Timestamp;
 use keyreeve_crypto::Secret as SecretText;
+use keyreeve_identity::Cause;
 use keyreeve_pki::KeyPair;
 use keyreeve_pki::x509::{AltName, Certificate, ExtendedKeyUsage, Profile, Subject, X509Error, self_signed};
 use std::fmt::Write as _;
@@ -37,6 +38,9 @@ pub struct CertificateRecipe {
     /// Whether it is for clients too; it always is for servers.
     #[serde(default)]
     pub client: bool,
+    /// The signing policy by which an authority issues it; it signs itself, where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 /// What an authority is made by.
@@ -67,7 +71,7 @@ pub(crate) fn alt_name(text: &str) -> AltName {
     }
 }
 
-fn shown(name: &AltName) -> String {
+pub(crate) fn shown(name: &AltName) -> String {
     match name {
         AltName::Dns(text) | AltName::Email(text) | AltName::Uri(text) | AltName::Other(text) => text.clone(),
         AltName::Ip(address) => address.to_string(),
@@ -134,14 +138,18 @@ pub(crate) fn profile(recipe: &CertificateRecipe, now: Timestamp) -> Result<Prof
 
 pub(crate) async fn make(
     secrets: &Secrets,
-    _tenant: TenantId,
+    asker: Asker<'_>,
     recipe: CertificateRecipe,
+    cause: &Cause,
 ) -> Result<Material, Error> {
     let kind = key_type("key_type", &recipe.key_type)?;
     let profile = profile(&recipe, secrets.world().now())?;
     let key = generate(secrets, kind).await?;
-    let certificate = self_signed(secrets.world(), &key, &profile).map_err(x509_refused("certificate"))?;
-    let facts = facts_of(&[certificate], &key, Some(Recipe::Certificate(recipe)));
+    let chain = match &recipe.policy {
+        Some(_) => secrets.issue_pair(asker, (&recipe, &profile), &key, cause).await?,
+        None => vec![self_signed(secrets.world(), &key, &profile).map_err(x509_refused("certificate"))?],
+    };
+    let facts = facts_of(&chain, &key, Some(Recipe::Certificate(recipe)));
     material(Kind::Certificate, &key, facts)
 }
 

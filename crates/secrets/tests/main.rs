@@ -12,10 +12,14 @@
 
 #[path = "main/house.rs"]
 mod house;
+#[path = "main/issuing.rs"]
+mod issuing;
 #[path = "main/kinds.rs"]
 mod kinds;
 #[path = "main/kv.rs"]
 mod kv;
+#[path = "main/leasing.rs"]
+mod leasing;
 #[path = "main/lists.rs"]
 mod lists;
 #[path = "main/reading.rs"]

@@ -11,6 +11,7 @@ pub mod recovery;
 mod redirects;
 mod requests;
 mod scim;
+mod secrets;
 mod sessions;
 mod sharing;
 mod tokens;

@@ -34,6 +34,7 @@ mod registration;
 mod routes;
 mod scim;
 mod sealing;
+mod secrets;
 mod secrets_in_output;
 mod service_tokens;
 mod sessions;

@@ -24,9 +24,18 @@ fn path_of(spec: &RouteSpec, tenant: &str, file: &str) -> String {
         .iter()
         .fold(path, |path, name| path.replace(name, "0190f0f0-0000-7000-8000-000000000001"));
     // Identifiers that callers choose.
-    let path = ["{type}", "{permission}", "{resource}", "{grant}"]
-        .iter()
-        .fold(path, |path, name| path.replace(name, "a%2Fb"));
+    let path = [
+        "{type}",
+        "{permission}",
+        "{resource}",
+        "{grant}",
+        "{policy}",
+        "{certificate}",
+        "{lease}",
+        "{authority}",
+    ]
+    .iter()
+    .fold(path, |path, name| path.replace(name, "a%2Fb"));
     assert!(!path.contains('{'), "the walk knows no value for a parameter of {path}");
     path
 }

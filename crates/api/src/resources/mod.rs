@@ -13,6 +13,7 @@ mod me;
 mod merging;
 mod roles;
 mod second_factors;
+pub(crate) mod secrets;
 mod service_accounts;
 mod sessions;
 mod sharing;
@@ -49,6 +50,7 @@ pub(crate) fn table() -> Table {
         audit::table(),
         webhooks::table(),
         sharing::table(),
+        secrets::table(),
         me::table(),
     ]
     .into_iter()

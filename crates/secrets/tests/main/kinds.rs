@@ -25,6 +25,7 @@ fn tls(key_type: &str) -> CertificateRecipe {
         names: vec!["example.org".to_owned(), "192.0.2.1".to_owned(), "spiffe://a/b".to_owned()],
         seconds: 86_400,
         client: true,
+        policy: None,
     }
 }
 

@@ -237,8 +237,8 @@ on_both_engines! {
         assert_eq!(house.open(admin, one.id).await.unwrap(), "one");
     }
 
-    /// AC-76: no entry, no value.
-    async fn what_cannot_be_recorded_is_not_read(engine: Engine) {
+    /// No entry, no value.
+    async fn ac_76_what_cannot_be_recorded_is_not_read(engine: Engine) {
         let house = house(engine).await;
         let id = house.make(&house.admin, "s", password("one")).await.id;
         assert_eq!(house.open(&house.admin, id).await.unwrap(), "one");

@@ -10,10 +10,10 @@ use std::path::Path;
 
 const READ: &str = "keyreeve:users:read keyreeve:groups:read keyreeve:roles:read keyreeve:service_accounts:read \
     keyreeve:clients:read keyreeve:tenants:read keyreeve:sessions:read keyreeve:keys:read keyreeve:audit:read \
-    keyreeve:webhooks:read keyreeve:sharing:read keyreeve:me:read";
+    keyreeve:webhooks:read keyreeve:sharing:read keyreeve:secrets:read keyreeve:me:read";
 const WRITE: &str = "keyreeve:users:write keyreeve:groups:write keyreeve:roles:write keyreeve:service_accounts:write \
     keyreeve:clients:write keyreeve:tenants:write keyreeve:sessions:write keyreeve:keys:write keyreeve:audit:read \
-    keyreeve:webhooks:write keyreeve:sharing:write keyreeve:me:write";
+    keyreeve:webhooks:write keyreeve:sharing:write keyreeve:secrets:write keyreeve:me:write";
 
 const CALLERS: [&str; 7] = ["admin", "reader", "writer", "tenant-admin", "owner", "group-admin", "user"];
 
@@ -28,6 +28,7 @@ struct Targets {
     tenant: String,
     resource: String,
     grant: String,
+    secret: String,
     nobody: String,
 }
 
@@ -72,6 +73,7 @@ async fn targets(mount: &Mount, spare: &Mount, tag: &str, within: keyreeve_base:
         tenant: spare.id().to_string(),
         resource: format!("file {tag}"),
         grant: shared_file(mount, tag, (&user.sub(), within)).await,
+        secret: secret(mount, tag, within).await,
         nobody: "0190f0f0-0000-7000-8000-000000000001".to_owned(),
     }
 }
@@ -93,6 +95,15 @@ async fn shared_file(mount: &Mount, tag: &str, (owner, reader): (&str, keyreeve_
     made["id"].as_str().unwrap().to_owned()
 }
 
+/// A secret of a group's; answers its identifier.
+async fn secret(mount: &Mount, tag: &str, owner: keyreeve_base::GroupId) -> String {
+    let owner = json!({"kind": "group", "id": owner.to_string()});
+    let value = json!({"make": {"make": "password"}});
+    let new = json!({"kind": "password", "name": format!("secret {tag}"), "owner": owner, "value": value});
+    let made = mount.administrator().await.post("/secrets", &new).send().await.expect(201).json();
+    made["id"].as_str().unwrap().to_owned()
+}
+
 fn path_of(path: &str, tag: &str, targets: &Targets) -> String {
     let of = if path.contains("permissions") { "file" } else { &format!("type%20{tag}") };
     let permission = if path.contains("types") { "READ" } else { "LIST" };
@@ -107,6 +118,7 @@ fn path_of(path: &str, tag: &str, targets: &Targets) -> String {
         Some("clients") => &targets.client,
         Some("mappers") => &targets.mapper,
         Some("tenants") => &targets.tenant,
+        Some("secrets") => &targets.secret,
         _ => &targets.nobody,
     };
     let path = path.replace("{id}", id).replace("{member}", &targets.user);
@@ -152,6 +164,24 @@ fn body_of(operation: &str, tag: &str, targets: &Targets) -> Value {
             "action": {"name": "READ"},
             "resource": {"type": "file", "id": targets.resource},
         }),
+        "create_secret" => json!({"kind": "key_value", "name": format!("new {tag}"), "value": {"data": {}}}),
+        "write_secret" => json!({"value": {"password": "x"}}),
+        "patch_secret_data" => json!({"data": {}}),
+        "transfer_secret" => json!({"owner": user}),
+        "delete_secret_versions" | "undelete_secret_versions" | "destroy_secret_versions" => {
+            json!({"versions": [9]})
+        }
+        "create_signing_policy" | "update_signing_policy" => {
+            let rules = json!({"names": ["deploy"], "max_seconds": 600});
+            if operation.starts_with('u') {
+                rules
+            } else {
+                json!({"name": format!("new {tag}"), "authority": targets.secret, "rules": rules})
+            }
+        }
+        "sign_ssh_key" => json!({"policy": "none", "public_key": "x"}),
+        "sign_certificate_request" => json!({"policy": "none", "request": "x"}),
+        "renew_lease" => json!({"seconds": 60}),
         "create_client" => json!({"name": "New"}),
         "create_tenant" => json!({"slug": format!("new-{tag}")}),
         "create_tenant_administrator" => json!({"username": format!("new-{tag}"), "password": password}),

@@ -119,6 +119,11 @@ pub const CASES: &[Case] = &[
     case("readyz", "GET", nothing, [Says(200, "ready"), Says(200, "ready"), Says(200, "ready")]),
     // The tests have no recorder; to whom a server with one shows its metrics is tested with the program.
     case("metrics", "GET", nothing, [Status(404), Status(404), Status(404)]),
+    // ── what authorities publish: there is none of this name ──
+    case("ssh_authority_keys", "GET", nothing, [Status(404), Status(404), Status(404)]),
+    case("ssh_authority_krl", "GET", nothing, [Status(404), Status(404), Status(404)]),
+    case("pki_authority_chain", "GET", nothing, [Status(404), Status(404), Status(404)]),
+    case("pki_authority_crl", "GET", nothing, [Status(404), Status(404), Status(404)]),
     // ── documents ──
     case("openid_configuration", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("oauth_metadata", "GET", nothing, [Status(200), Status(200), Status(200)]),

@@ -1,0 +1,30 @@
+//! Secrets: made, described, given away, removed; their values written, rotated and read.
+
+mod content;
+mod documents;
+mod issuing;
+mod leases;
+mod one;
+mod values;
+
+pub(crate) use issuing::public;
+
+use crate::call::Call;
+use crate::operation::Table;
+use crate::refused::Refused;
+use keyreeve_secrets::{SecretId, Secrets};
+
+pub(super) fn table() -> Table {
+    [values::table(), content::table(), leases::table(), issuing::table()]
+        .into_iter()
+        .fold(one::table(), Table::merge)
+}
+
+fn secrets(call: &Call) -> &Secrets {
+    call.state().secrets()
+}
+
+/// The secret that the path names. A text that can be no identifier names none.
+fn named(call: &Call) -> Result<SecretId, Refused> {
+    call.part("id").parse().map_err(|_| Refused::not_found("secret"))
+}
