@@ -90,6 +90,7 @@ pub const MAX_IMPORT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 pub fn streams(path: &str) -> bool {
     path.ends_with("/api/v1/imports")
         || path.ends_with("/api/v1/sharing/load")
+        || path.ends_with("/api/v1/secrets/import")
         || (path.contains("/api/v1/secrets/") && path.ends_with("/content"))
 }
 

@@ -149,6 +149,11 @@ impl Refused {
         Self::of(TOO_MANY).retry(wait)
     }
 
+    /// The problem, where it is a part of an answer.
+    pub(crate) const fn problem(&self) -> &Problem {
+        &self.0.problem
+    }
+
     /// What the same request has made before, if that is why this one is refused.
     pub(crate) fn repeated(&self) -> Option<uuid::Uuid> {
         self.0.repeated

@@ -141,7 +141,8 @@ impl Secrets {
             for secret in rows {
                 tested = tested.saturating_add(1);
                 place = Some(SecretCursor { key: secret.key, name: place_of(&secret, search.sort.0).0 });
-                if matches(search.filter.as_ref(), &secret) && self.may_list(authority, &secret).await? {
+                let Some(secret) = self.as_seen(authority, secret).await? else { continue };
+                if matches(search.filter.as_ref(), &secret) {
                     items.push(secret);
                     if items.len() >= limit {
                         return Ok(FoundSecrets { items, next: place });
@@ -157,10 +158,10 @@ impl Secrets {
         }
     }
 
-    async fn may_list(&self, authority: &Authority, secret: &Secret) -> Result<bool, Error> {
+    /// The secret with its present owner, if the asker sees it. It may be gone with what lay above it, and wait to be swept.
+    async fn as_seen(&self, authority: &Authority, secret: Secret) -> Result<Option<Secret>, Error> {
         let access = self.sharing().hosted().access(authority, &secret.id.to_string()).await?;
-        // Not there: what lay above it was removed, and it waits to be swept.
-        Ok(access.as_ref().is_some_and(sees))
+        Ok(access.filter(sees).map(|access| Secret { owner: access.owner(), ..secret }))
     }
 
     /// The identifiers of all that the party sees, unless they are many.
@@ -209,7 +210,10 @@ impl Secrets {
             let rows: Vec<_> = ids.iter().map(|id| params![tenant, *id]).collect();
             tx.query_each(&schema::SECRET, &rows, Secret::from_row).await
         };
-        let mut found: Vec<Secret> = self.store().scan(read).await?.into_iter().flatten().collect();
+        let mut found = Vec::new();
+        for secret in self.store().scan(read).await?.into_iter().flatten() {
+            found.extend(self.as_seen(authority, secret).await?);
+        }
         found.sort_by_cached_key(|secret| place_of(secret, sort));
         if direction == Direction::Descending {
             found.reverse();

@@ -74,6 +74,12 @@ impl Access {
         self.owns || by().is_some_and(|by| self.names.iter().any(|name| by.binary_search(name).is_ok()))
     }
 
+    /// Who owns the resource; none where only whoever administers the tenant does.
+    #[must_use]
+    pub fn owner(&self) -> Option<Party> {
+        self.seen.node().map(|node| node.owner).filter(|owner| *owner != NOBODY)
+    }
+
     /// Whether the asker owns the resource, or something above it, or administers the tenant.
     #[must_use]
     pub const fn owns(&self) -> bool {

@@ -1,9 +1,12 @@
 //! What a command needs besides its flags: a secret from standard input or the terminal, a file. Both are read where
 //! the command was typed, also when a running server carries it out.
 
-use super::args::{ClientCommand, Command, IssuerCommand, PasswordArg, UserCommand};
+use super::args::{
+    ClientCommand, Command, IssuerCommand, PasswordArg, SecretCommand, SecretKind, SshCommand, UserCommand,
+    ValueArgs,
+};
 use super::exit::{Exit, Failure};
-use keyreeve_crypto::Secret;
+use keyreeve_crypto::{Secret, base64url};
 use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -45,12 +48,29 @@ impl Input {
             Command::Issuer(IssuerCommand::Create(new)) => {
                 input.file = new.jwks_file.as_ref().map(file).transpose()?;
             }
+            Command::Secret(SecretCommand::Create(new)) => input.value(new.kind, &new.value)?,
+            Command::Secret(SecretCommand::Write { kind, value, .. }) => input.value(*kind, value)?,
+            Command::Ssh(SshCommand::Sign { public_key, .. }) => input.file = Some(file(public_key)?),
             Command::Api { data: Some(data), .. } => {
                 input.file = Some(if data == "-" { document_from_stdin()? } else { data.clone() });
             }
             _ => {}
         }
         Ok(input)
+    }
+}
+
+impl Input {
+    /// Reads the value of a secret, if it is brought.
+    fn value(&mut self, kind: SecretKind, value: &ValueArgs) -> Result<(), Failure> {
+        if value.stdin {
+            self.secret = Some(from_stdin()?);
+        }
+        if let Some(path) = &value.file {
+            // Only a file may be anything else than text.
+            self.file = Some(if kind == SecretKind::File { bytes(path)? } else { file(path)? });
+        }
+        Ok(())
     }
 }
 
@@ -97,6 +117,17 @@ fn document_from_stdin() -> Result<String, Failure> {
         .read_to_string(&mut text)
         .map_err(|error| Failure::new(Exit::Failed, format!("standard input cannot be read: {error}")))?;
     Ok(text)
+}
+
+/// A file of any content, in base64url.
+fn bytes(path: &PathBuf) -> Result<String, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+    let mut bytes = Zeroizing::new(Vec::new());
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    Ok(base64url::encode(bytes.as_slice()))
 }
 
 fn file(path: &PathBuf) -> Result<String, Failure> {

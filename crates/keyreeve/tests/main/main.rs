@@ -16,6 +16,7 @@ mod harness;
 mod keys;
 mod library;
 mod mail;
+mod secrets;
 mod serving;
 mod setup;
 mod sharing;

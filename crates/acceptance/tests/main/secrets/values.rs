@@ -123,4 +123,22 @@ on_a_server! {
         as_ben.post(&format!("{path}/read"), &json!({"lease": lease})).send().await.check(404);
         as_ben.post(&format!("/leases/{lease}/renew"), &json!({"seconds": 120})).send().await.check(404);
     }
+
+    async fn many_are_taken_in_and_written_out_by_lines(server: &Server) {
+        let (_, ada) = keeper(server, "ada").await;
+        let lines = [
+            r#"{"kind":"password","name":"one","value":{"password":"Canary-line-one"}}"#,
+            r#"{"kind":"password","name":"two"}"#,
+            "not json",
+            r#"{"kind":"key_value","name":"three","value":{"data":{"x":1}}}"#,
+        ];
+        let import = ada.call("POST", "/secrets/import").body("application/x-ndjson", lines.join("\n"));
+        let told = import.send().await.expect(200);
+        let told: Vec<serde_json::Value> = told.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((&told[0]["status"], &told[3]["status"]), (&json!("created"), &json!("created")));
+        assert_eq!((&told[1]["problem"]["status"], &told[2]["problem"]["status"]), (&json!(422), &json!(400)));
+        let exported = ada.get("/secrets/export").send().await.expect(200);
+        assert_eq!(exported.text().lines().count(), 2);
+        assert!(exported.text().contains("\"one\"") && !exported.text().contains("Canary"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Secrets: made, described, given away, removed; their values written, rotated and read.
 
+mod bulk;
 mod content;
 mod documents;
 mod issuing;
@@ -15,7 +16,7 @@ use crate::refused::Refused;
 use keyreeve_secrets::{SecretId, Secrets};
 
 pub(super) fn table() -> Table {
-    [values::table(), content::table(), leases::table(), issuing::table()]
+    [bulk::table(), values::table(), content::table(), leases::table(), issuing::table()]
         .into_iter()
         .fold(one::table(), Table::merge)
 }

@@ -6,6 +6,7 @@ mod common;
 mod directory;
 mod events;
 mod remote;
+mod secrets;
 mod sharing;
 mod shell;
 mod transfer;
@@ -17,6 +18,9 @@ pub use common::{Edits, InTenant, Paging};
 pub use directory::{GroupCommand, MapperCommand, MemberArg, PartyKind, RoleCommand, ServiceAccountCommand};
 pub use events::{AuditCommand, AuditExport, AuditFilter, AuditFollow, WebhookCommand};
 pub use remote::{LoginArgs, Remote};
+pub use secrets::{
+    PolicyCreate, SecretArg, SecretCommand, SecretCreate, SecretKind, SshCommand, ValueArgs, VersionFate,
+};
 pub use sharing::{
     GrantCommand, LoadArgs, OfType, PageArgs, PermissionCommand, QuestionArgs, ResourceCommand,
     ResourceTypeCommand, SharingCommand, SharingExport,
@@ -205,6 +209,12 @@ Works while the server runs and changes nothing. Exits with 5 when a check faile
     /// Sharing: types of resources, permissions, resources, grants, questions
     #[command(subcommand)]
     Sharing(SharingCommand),
+    /// Secrets: create, show, list, read, write, rotate, share with others, remove
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// SSH certificates: sign, policies, revoke
+    #[command(subcommand)]
+    Ssh(SshCommand),
     /// Webhooks: addresses that are told of audit entries
     #[command(subcommand)]
     Webhook(WebhookCommand),

@@ -9,6 +9,7 @@ mod keys;
 mod mappers;
 mod names;
 mod roles;
+mod secrets;
 mod service_accounts;
 mod sharing;
 mod tenants;
@@ -45,6 +46,8 @@ pub async fn run(api: &Api, command: &Command, input: Input) -> Result<Output, F
         Command::Key(command) => keys::run(api, command).await,
         Command::Audit(command) => audit::run(api, command, &input).await,
         Command::Sharing(command) => sharing::run(api, command).await,
+        Command::Secret(command) => secrets::run(api, command, input).await,
+        Command::Ssh(command) => secrets::ssh(api, command, input).await,
         Command::Webhook(command) => webhooks::run(api, command).await,
         Command::Api { method, path, tenant, version, .. } => {
             let document = input.file.as_deref().map(document).transpose()?;
