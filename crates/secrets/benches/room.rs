@@ -104,27 +104,28 @@ fn main() {
         }
         println!("reading: p50 {:?}, p99 {:?}", percentile(&mut alone, 50), percentile(&mut alone, 99));
         identity.tenants().rotate_data_key(tenant, &cause).await.unwrap();
-        let (mut beside, mut wrapped) = (Vec::new(), 0_u64);
+        let mut beside = Vec::new();
         let started = Instant::now();
         let (worker, room) = (secrets.clone(), secrets.clone());
         let wrap = async {
+            let mut wrapped = 0_u64;
             loop {
                 match worker.rewrap(tenant, 500).await.unwrap() {
-                    0 => return started.elapsed(),
+                    0 => return (started.elapsed(), wrapped),
                     done => wrapped += done,
                 }
                 tokio::task::yield_now().await;
             }
         };
         let mut wrap = std::pin::pin!(wrap);
-        let took = loop {
+        let (took, wrapped) = loop {
             let read = async {
                 let started = Instant::now();
                 room.read(&admin, id, None, &cause).await.unwrap();
                 started.elapsed()
             };
             tokio::select! {
-                took = &mut wrap => break took,
+                done = &mut wrap => break done,
                 time = read => beside.push(time),
             }
         };
