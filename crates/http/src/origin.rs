@@ -149,12 +149,14 @@ impl RequestId {
     }
 }
 
-/// Makes request identifiers: four random bytes that name this process, and a counter that starts at random, its bits
-/// mixed so that two identifiers do not show how many requests lay between them. Asking the generator each time would
-/// cost a fiftieth of a small request.
+/// Makes request identifiers: 40 bits of the time, in units of 1,024 microseconds, and 56 of a counter that starts at
+/// random, its bits mixed so that two identifiers do not show how many requests lay between them. The time comes first
+/// so that entries of the audit log, which bear the identifier and are found by it, stand side by side in that index as
+/// they were made: an index over random values is written anew in as many places as there are entries. Asking the
+/// generator each time would cost a fiftieth of a small request.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: [u8; 4],
+    world: World,
     next: AtomicU64,
 }
 
@@ -162,17 +164,17 @@ impl RequestIds {
     /// A source with a start of its own.
     #[must_use]
     pub fn new(world: &World) -> Self {
-        Self { process: world.random_bytes(), next: AtomicU64::new(u64::from_be_bytes(world.random_bytes())) }
+        Self { world: world.clone(), next: AtomicU64::new(u64::from_be_bytes(world.random_bytes())) }
     }
 
     /// An identifier that this source has not made before.
     #[must_use]
     pub fn next(&self) -> RequestId {
-        let [p0, p1, p2, p3] = self.process;
-        let [c0, c1, c2, c3, c4, c5, c6, c7] = mixed(self.next.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
+        let [_, _, _, t0, t1, t2, t3, t4] = (self.world.now().micros() >> 10).to_be_bytes();
+        let [_, c1, c2, c3, c4, c5, c6, c7] = mixed(self.next.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
         let mut text = [0; 16];
         // Twelve bytes make exactly sixteen characters, so this cannot fail.
-        let bytes = [p0, p1, p2, p3, c0, c1, c2, c3, c4, c5, c6, c7];
+        let bytes = [t0, t1, t2, t3, t4, c1, c2, c3, c4, c5, c6, c7];
         let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
         debug_assert_eq!(written, Ok(16));
         RequestId(text)

@@ -103,16 +103,46 @@ fn a_user_agent_is_cut_and_tamed() {
     assert_eq!(user_agent(&HeaderMap::new()), None);
 }
 
+/// A moment that does not pass.
+struct Still(i64);
+
+impl keyreeve_base::Clock for Still {
+    fn now(&self) -> keyreeve_base::Timestamp {
+        keyreeve_base::Timestamp::from_micros(self.0)
+    }
+}
+
+struct Nothing;
+
+impl keyreeve_base::Random for Nothing {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+fn ids_at(micros: i64) -> RequestIds {
+    RequestIds::new(&World::new(Arc::new(Still(micros)), Arc::new(Nothing)))
+}
+
 #[test]
 fn request_identifiers_differ_and_do_not_count_up() {
-    let ids = RequestIds { process: [1, 2, 3, 4], next: AtomicU64::new(u64::MAX - 5000) };
+    let ids = RequestIds { next: AtomicU64::new(u64::MAX - 5000), ..ids_at(1) };
     let made: Vec<_> = (0..10_000).map(|_| ids.next()).collect();
     let distinct: std::collections::BTreeSet<_> = made.iter().map(RequestId::as_str).collect();
     assert_eq!(distinct.len(), made.len());
-    assert!(made.iter().all(|id| id.as_str().starts_with("AQIDB") && id.as_str().len() == 16));
+    assert!(made.iter().all(|id| id.as_str().len() == 16));
     // Neighbours differ in about half of their bits.
     let flipped: u32 = (0..1000).map(|n| (mixed(n) ^ mixed(n + 1)).count_ones()).sum();
     assert!((30_000..34_000).contains(&flipped), "{flipped}");
+}
+
+#[test]
+fn request_identifiers_of_one_moment_stand_together() {
+    let now = 1_800_000_000_000_000;
+    let of = |micros| URL_SAFE_NO_PAD.decode(ids_at(micros).next().as_str()).unwrap();
+    let (first, second, later) = (of(now), of(now + 1), of(now + 5_000));
+    assert_eq!(first[..5], second[..5]);
+    assert!(first[..5] < later[..5] && first[..4] == later[..4]);
 }
 
 proptest! {
