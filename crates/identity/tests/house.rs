@@ -64,14 +64,29 @@ pub async fn house(engine: Engine) -> House {
 }
 
 pub async fn house_with(engine: Engine, settings: TenantSettings) -> House {
-    let test = store(engine, &migrations()).await;
-    let master = MasterKey::generate(&test.world);
-    let master_text = master.to_text().expose().to_owned();
-    let identity =
-        Identity::new(test.store.clone(), test.world.clone(), master.into(), &options(64)).expect("a room");
+    house_on(store(engine, &migrations()).await, settings).await
+}
+
+/// A house as it was before this migration.
+pub async fn house_before(engine: Engine, migration: &str) -> House {
+    let before: Vec<_> = migrations().into_iter().take_while(|known| known.id != migration).collect();
+    assert!(before.len() < migrations().len(), "there is no {migration}");
+    house_on(store(engine, &before).await, TenantSettings::default()).await
+}
+
+async fn house_on(test: TestStore, settings: TenantSettings) -> House {
+    let master_text = MasterKey::generate(&test.world).to_text().expose().to_owned();
+    let identity = identity(&test, &master_text, 64);
     let new = NewTenant { slug: "default".to_owned(), name: "Example".to_owned(), settings };
     let tenant = identity.tenants().create(new, &Cause::system()).await.expect("a tenant");
     House { identity, tenant, master_text, test }
+}
+
+/// The room over this store.
+pub fn identity(test: &TestStore, master_text: &str, memory_kib: u32) -> Identity {
+    let master = MasterKey::from_text(master_text).expect("the key");
+    Identity::new(test.store.clone(), test.world.clone(), master.into(), &options(memory_kib))
+        .expect("a room")
 }
 
 /// What a successful sign-in gave.

@@ -33,6 +33,7 @@ mod service_accounts;
 mod sessions;
 mod tenants;
 mod throttle;
+mod upgrade;
 mod users;
 mod versions;
 

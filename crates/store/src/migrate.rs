@@ -15,7 +15,8 @@ pub struct Migration {
     pub id: &'static str,
     /// DDL (and, with care, DML) with type words: `{uuid}`, `{time}`, `{int}`, `{bool}`, `{json}`, `{blob}`, `{text}`,
     /// and `{strict}` (or `{clustered}`) behind the closing parenthesis of each table; `{serial}` makes a column a primary
-    /// key that the database numbers. Keep each step small: it is one transaction.
+    /// key that the database numbers. What stands between `{sqlite_only}` and `{end_sqlite_only}` is not for PostgreSQL. Keep
+    /// each step small: it is one transaction.
     pub sql: &'static str,
 }
 

@@ -1,6 +1,7 @@
 //! Tables and statements of the identity room.
 
 mod bulk;
+mod clustered;
 mod data_keys;
 mod directory;
 mod ended;
@@ -36,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = &[
     merge::MIGRATION,
     recovery::GRANTS_FROM,
     data_keys::MIGRATION,
+    clustered::MIGRATION,
 ];
 
 const PARTS: &[&[&Statement]] = &[

@@ -110,11 +110,7 @@ async fn short_searches_read_an_index_in_its_order() {
             None,
             "user_account_created (tenant_id=? AND created_at>?",
         ),
-        (
-            r#"attributes.team eq "a""#,
-            None,
-            "sqlite_autoindex_user_attribute_1 (tenant_id=? AND name=? AND value_key=?",
-        ),
+        (r#"attributes.team eq "a""#, None, "PRIMARY KEY (tenant_id=? AND name=? AND value_key=?"),
         (group.as_str(), None, "sqlite_autoindex_group_member_1 (group_id=?"),
         (id.as_str(), None, "sqlite_autoindex_user_account_1 (id=?"),
         (

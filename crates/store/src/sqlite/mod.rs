@@ -94,9 +94,11 @@ impl File {
                 self.path.display()
             )));
         }
+        // The pages that an import's batch touches fit into the cache twice over, or they would be written once for want of
+        // room and once more at the end. It is filled as it is used.
         connection
             .execute_batch(
-                "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 2000; \
+                "PRAGMA synchronous = FULL; PRAGMA cache_size = -12288; PRAGMA wal_autocheckpoint = 2000; \
                  PRAGMA journal_size_limit = 33554432;",
             )
             .map_err(|error| engine_error(None, &error))?;
