@@ -47,8 +47,9 @@ pub mod tenants;
 pub mod users;
 
 pub use admission::{
-    Admission, Admitted, ClientAttempt, CodeGuess, FinishPasswordChange, FinishSecondFactor, Method, Opening,
-    PasswordAttempt, Proof, Redeemed, Refusal, ServiceAttempt, SignIn, Subject, Weighed,
+    Admission, Admitted, ClientAttempt, CodeGuess, CredentialAttempt, FinishPasswordChange,
+    FinishSecondFactor, Method, Opening, PasswordAttempt, Proof, Redeemed, Refusal, ServiceAttempt, SignIn,
+    Subject, Weighed,
 };
 pub use authority::{Authority, Standing};
 pub use bulk::Bulk;

@@ -374,7 +374,21 @@ impl Sessions<'_> {
             .await
     }
 
-    /// The same in the caller's transaction; `because` is for the audit log.
+    /// Ends one session of this user in the caller's transaction, as [`Sessions::end`] does; `because` is for the audit log.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn end_in(
+        self,
+        tx: &mut Tx<'_>,
+        of: (TenantId, UserId, SessionId),
+        because: &'static str,
+        cause: &Cause,
+    ) -> Result<bool, Error> {
+        end(tx, self.0, of, because, cause).await
+    }
+
+    /// The same as [`Sessions::end_all`] in the caller's transaction; `because` is for the audit log.
     ///
     /// # Errors
     /// Those of the store.

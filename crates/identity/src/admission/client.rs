@@ -1,4 +1,4 @@
-//! The throttle of machines' secrets: those of OAuth clients and of service accounts. Such a secret is 256 random bits, so
+//! The throttle of machines' secrets: those of OAuth clients, of service accounts, and those that users gave to programs. Such a secret is 256 random bits, so
 //! that guessing is hopeless; what is counted is the nuisance. A client is authenticated at nearly every request to the
 //! token endpoint, so that a success must cost no write, and no read either: the counters' standing is kept in memory,
 //! where the change feed keeps it right.
@@ -57,6 +57,7 @@ impl std::fmt::Display for CounterKey {
 pub(super) enum Machine {
     Client,
     Service,
+    Credential,
 }
 
 impl Machine {
@@ -65,6 +66,7 @@ impl Machine {
         match self {
             Self::Client => (Scope::Client, Scope::ClientAddress),
             Self::Service => (Scope::Service, Scope::ServiceAddress),
+            Self::Credential => (Scope::Credential, Scope::CredentialAddress),
         }
     }
 
@@ -73,6 +75,7 @@ impl Machine {
         match self {
             Self::Client => "client_id",
             Self::Service => "service_account",
+            Self::Credential => "credential",
         }
     }
 
@@ -80,6 +83,7 @@ impl Machine {
         match self {
             Self::Client => Method::ClientSecret,
             Self::Service => Method::ServiceSecret,
+            Self::Credential => Method::Credential,
         }
     }
 }

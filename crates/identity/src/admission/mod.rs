@@ -11,6 +11,7 @@
 
 mod ask;
 mod client;
+mod credential;
 mod device;
 mod guess;
 mod mail;
@@ -24,6 +25,7 @@ mod ticket;
 mod weigh;
 
 pub use client::ClientAttempt;
+pub use credential::CredentialAttempt;
 pub use guess::CodeGuess;
 pub use password::PasswordAttempt;
 pub use proof::{Proof, Redeemed};
@@ -95,6 +97,8 @@ pub enum Method {
     ClientAssertion,
     /// A service account's secret.
     ServiceSecret,
+    /// A credential that a user gave to a program.
+    Credential,
     /// A device that its user has approved elsewhere.
     Device,
     /// An assertion of an issuer that the tenant trusts.
@@ -114,6 +118,7 @@ impl Method {
             Self::Refresh => "admission.refresh",
             Self::ClientSecret | Self::ClientAssertion => "admission.client",
             Self::ServiceSecret => "admission.service",
+            Self::Credential => "admission.credential",
             Self::Device => "admission.device",
             Self::Assertion => "admission.assertion",
             Self::Exchange => "admission.exchange",
@@ -133,6 +138,7 @@ impl Method {
             Self::ClientSecret => "client_secret",
             Self::ClientAssertion => "client_assertion",
             Self::ServiceSecret => "service_secret",
+            Self::Credential => "credential",
             Self::Device => "device",
             Self::Assertion => "assertion",
             Self::Exchange => "exchange",

@@ -1,6 +1,7 @@
 //! What an attempt proved. A proof is not an admission: the account may be locked, the tenant switched off, the session
 //! over. Only [`super::Admission::admit`] weighs that.
 
+use super::credential::CredentialProof;
 use super::service::ServiceProof;
 use super::throttle::Counted;
 use super::{Method, Subject};
@@ -10,7 +11,8 @@ use keyreeve_base::{ClientId, SessionId, TenantId, Timestamp, UserId};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Proof of a password, of a one-time value that was redeemed, or of a client's or service account's own credential.
+/// Proof of a password, of a one-time value that was redeemed, of a credential that a user gave to a program, or of a client's
+/// or service account's own.
 pub struct Proof {
     pub(super) tenant: TenantId,
     pub(super) method: Method,
@@ -22,6 +24,7 @@ pub(super) enum Kind {
     Redeemed(Redeemed),
     Client(ClientId),
     Service(ServiceProof),
+    Credential(CredentialProof),
 }
 
 pub(super) struct PasswordProof {
@@ -123,6 +126,7 @@ impl Proof {
             Kind::Redeemed(redeemed) => Subject::User(redeemed.user),
             Kind::Client(client) => Subject::Client(*client),
             Kind::Service(proof) => Subject::Service(proof.account),
+            Kind::Credential(proof) => Subject::User(proof.user),
         }
     }
 
@@ -138,7 +142,7 @@ impl Proof {
     pub(crate) const fn password_version(&self) -> Option<i64> {
         match &self.kind {
             Kind::Password(proof) => Some(proof.version),
-            Kind::Redeemed(_) | Kind::Client(_) | Kind::Service(_) => None,
+            Kind::Redeemed(_) | Kind::Client(_) | Kind::Service(_) | Kind::Credential(_) => None,
         }
     }
 }

@@ -33,6 +33,10 @@ pub(super) enum Scope {
     Service,
     /// Any service account from one address.
     ServiceAddress,
+    /// One user's credential for programs from one address.
+    Credential,
+    /// Any such credential from one address.
+    CredentialAddress,
     /// One principal who asks which names are taken.
     Asker,
     /// One user who types codes of devices.
@@ -59,6 +63,8 @@ impl Scope {
             Self::ClientAddress => "client_address",
             Self::Service => "service",
             Self::ServiceAddress => "service_address",
+            Self::Credential => "credential",
+            Self::CredentialAddress => "credential_address",
             Self::Asker => "asker",
             Self::CodeUser => "code_user",
             Self::CodeAddress => "code_address",
@@ -74,6 +80,7 @@ impl Scope {
             Self::MailAddress | Self::MailAccount => policy.mail_window_s,
             Self::Pair | Self::Name | Self::Address | Self::Device | Self::OneTimeCode => policy.window_s,
             Self::Client | Self::ClientAddress | Self::Service | Self::ServiceAddress => policy.window_s,
+            Self::Credential | Self::CredentialAddress => policy.window_s,
             Self::Asker => policy.window_s,
             Self::CodeUser | Self::CodeAddress | Self::Requests => policy.window_s,
         }
@@ -82,11 +89,13 @@ impl Scope {
     /// The failures in a window after which the rest of it is blocked; none where each costs a delay instead.
     fn limit(self, policy: &ThrottlePolicy) -> Option<i64> {
         match self {
-            Self::Pair | Self::Device | Self::OneTimeCode | Self::Client | Self::Service => None,
+            Self::Pair | Self::Device | Self::OneTimeCode => None,
+            Self::Client | Self::Service | Self::Credential => None,
             Self::Name | Self::CodeUser => Some(i64::from(policy.name_failures)),
             Self::Address
             | Self::ClientAddress
             | Self::ServiceAddress
+            | Self::CredentialAddress
             | Self::CodeAddress
             | Self::Requests => Some(i64::from(policy.address_failures)),
             Self::Asker => Some(i64::from(policy.availability_asks)),

@@ -160,6 +160,7 @@ impl Admission<'_> {
             Kind::Redeemed(redeemed) => self.weigh_redeemed(tx, proof, redeemed).await?,
             Kind::Client(client) => self.weigh_client(tx, proof, *client).await?,
             Kind::Service(service) => self.weigh_service(tx, proof, service).await?,
+            Kind::Credential(credential) => self.weigh_credential(tx, proof, credential).await?,
         };
         self.record(tx, proof, &verdict, origin).await?;
         Ok(verdict)
