@@ -5,6 +5,7 @@
 //! | [`mount`] | how a dialect is mounted: its table of operations, its routes, where they are served |
 //! | [`openapi`] | the OpenAPI document that each table yields |
 //! | [`imqs`] | IMQS Auth, below `/auth2` |
+//! | [`insight`] | the authentication of Xpress Insight, below `/insightservices` |
 //!
 //! What a dialect is: a projection. Users, groups, passwords, sessions and the ways in are the rooms'; wire identifiers, texts,
 //! statuses, error shapes and whatever else only the original has live in the dialect's module and its side tables. What it is
@@ -26,6 +27,7 @@
 //!    against the table.
 
 pub mod imqs;
+pub mod insight;
 pub mod mount;
 pub mod openapi;
 
@@ -39,16 +41,16 @@ use mount::Dialect;
 use std::net::SocketAddr;
 
 /// Every dialect that there is, switched on or not.
-pub const DIALECTS: &[&Dialect] = &[&imqs::DIALECT];
+pub const DIALECTS: &[&Dialect] = &[&imqs::DIALECT, &insight::DIALECT];
 
 /// The side tables of every dialect. They are there whether or not a dialect is switched on.
 #[must_use]
 pub fn migrations() -> Vec<Migration> {
-    [imqs::MIGRATIONS].concat()
+    [imqs::MIGRATIONS, insight::MIGRATIONS].concat()
 }
 
 /// Every statement of every dialect, for the test that prepares them all on both engines.
-pub static STATEMENTS: &[&[&Statement]] = &[imqs::STATEMENTS];
+pub static STATEMENTS: &[&[&Statement]] = &[imqs::STATEMENTS, insight::STATEMENTS];
 
 /// What the dialects stand on.
 #[derive(Clone)]
@@ -72,6 +74,8 @@ pub struct Ground {
 pub struct Settings {
     /// IMQS Auth.
     pub imqs: Option<(Place, imqs::Options)>,
+    /// Xpress Insight.
+    pub insight: Option<(Place, insight::Options)>,
 }
 
 /// Where a dialect is served, and for whom.
@@ -87,6 +91,7 @@ pub struct Place {
 #[derive(Clone, Default)]
 pub struct Compat {
     imqs: Option<(Option<SocketAddr>, imqs::Imqs)>,
+    insight: Option<(Option<SocketAddr>, insight::Insight)>,
 }
 
 impl Compat {
@@ -96,15 +101,18 @@ impl Compat {
         let imqs = settings
             .imqs
             .map(|(place, options)| (place.listen, imqs::Imqs::new(ground.clone(), place.tenant, options)));
-        Self { imqs }
+        let insight = settings.insight.map(|(place, options)| {
+            (place.listen, insight::Insight::new(ground.clone(), place.tenant, options))
+        });
+        Self { imqs, insight }
     }
 
     /// The routes of all of them, each below its prefix, for the listener that they share with the other doors.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        self.imqs
-            .iter()
-            .fold(Routes::new(), |routes, (_, imqs)| routes.merge(imqs.routes(mount::Where::Prefix)))
+        let imqs = self.imqs.iter().map(|(_, imqs)| imqs.routes(mount::Where::Prefix));
+        let insight = self.insight.iter().map(|(_, insight)| insight.routes(mount::Where::Prefix));
+        imqs.chain(insight).fold(Routes::new(), Routes::merge)
     }
 
     /// The listeners of dialects that have one of their own: dialect, address, and the routes without prefix.
@@ -113,7 +121,10 @@ impl Compat {
         let imqs = self.imqs.iter().filter_map(|(listen, imqs)| {
             listen.map(|address| (&imqs::DIALECT, address, imqs.routes(mount::Where::Root)))
         });
-        imqs.collect()
+        let insight = self.insight.iter().filter_map(|(listen, insight)| {
+            listen.map(|address| (&insight::DIALECT, address, insight.routes(mount::Where::Root)))
+        });
+        imqs.chain(insight).collect()
     }
 
     /// One round of what dialects send later; whether there is more to do at once.
@@ -130,7 +141,13 @@ impl Compat {
     /// Whether any dialect is switched on.
     #[must_use]
     pub const fn is_some(&self) -> bool {
-        self.imqs.is_some()
+        self.imqs.is_some() || self.insight.is_some()
+    }
+
+    /// Xpress Insight, where it is switched on.
+    #[must_use]
+    pub fn insight(&self) -> Option<&insight::Insight> {
+        self.insight.as_ref().map(|(_, insight)| insight)
     }
 
     /// IMQS Auth, where it is switched on.

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::config::Config;
 use crate::mailing::secret_file;
-use keyreeve_compat::{Place, Settings, imqs};
+use keyreeve_compat::{Place, Settings, imqs, insight};
 
 /// A file beyond this size is no configuration of a dialect, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -13,9 +13,19 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// # Errors
 /// [`Error::Setup`] when a file cannot be read, or what it holds makes no sense.
 pub fn settings(config: &Config) -> Result<Settings, Error> {
+    Ok(Settings { imqs: of_imqs(config)?, insight: of_insight(config) })
+}
+
+fn of_insight(config: &Config) -> Option<(Place, insight::Options)> {
+    let own = &config.insight;
+    let place = Place { tenant: own.tenant.clone(), listen: own.listen };
+    own.enabled.then_some((place, insight::Options { token_max_age_s: own.token_max_age_s }))
+}
+
+fn of_imqs(config: &Config) -> Result<Option<(Place, imqs::Options)>, Error> {
     let own = &config.imqs;
     if !own.enabled {
-        return Ok(Settings::default());
+        return Ok(None);
     }
     let mut options = match &own.config_file {
         Some(path) => {
@@ -35,5 +45,5 @@ pub fn settings(config: &Config) -> Result<Settings, Error> {
         options = options.service_secret(secret_file("compat_imqs_service_secret_file", path)?);
     }
     let place = Place { tenant: own.tenant.clone(), listen: own.listen };
-    Ok(Settings { imqs: Some((place, options.discreet(own.discreet))) })
+    Ok(Some((place, options.discreet(own.discreet))))
 }

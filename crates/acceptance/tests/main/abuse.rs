@@ -7,6 +7,7 @@
 mod api;
 mod document;
 mod guessing;
+mod insight;
 pub mod recovery;
 mod redirects;
 mod requests;

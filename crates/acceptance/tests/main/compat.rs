@@ -2,3 +2,4 @@
 
 mod document;
 mod imqs;
+pub mod insight;

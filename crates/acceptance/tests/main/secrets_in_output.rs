@@ -1,6 +1,7 @@
 //! Secrets go through every door while the program logs all that it can, and are then looked for wherever something is
 //! written: the log, the metrics, error answers, what commands print, and every byte of the database (AC-61, AC-76).
 
+mod insight;
 mod letters;
 mod vaulted;
 
@@ -173,6 +174,7 @@ on_both_engines! {
         let mail = MailServer::start().await;
         program.set("KEYREEVE_SMTP_URL", &mail.url().replace("://", "://keys:Canary-mail-server-48@"));
         program.set("KEYREEVE_MAIL_FROM", "Keys <keys@id.example>");
+        program.set("KEYREEVE_COMPAT_INSIGHT_ENABLED", "1");
         search.secret("the mail server's password", "Canary-mail-server-48");
         for field in [&program.made["admin"]["password"], &program.made["client"]["client_secret"]] {
             search.secret("what init printed", field.as_str().unwrap());
@@ -186,6 +188,7 @@ on_both_engines! {
         clients(&server, &cast, &mut search).await;
         provision(&server, &cast, &mut search).await;
         letters::links(&program, &server, &mail, &mut search).await;
+        insight::pair(&program, &server, &mut search).await;
         let webhook = letters::webhook(&program, &mut search);
         vaulted::use_them(&program, server.address, &mut search).await;
         let mut wire = Wire::open(server.address).await.unwrap();

@@ -58,6 +58,19 @@ pub struct ImqsSettings {
     pub discreet: bool,
 }
 
+/// How the interface of Xpress Insight is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsightSettings {
+    /// Whether it is.
+    pub enabled: bool,
+    /// The slug of its tenant.
+    pub tenant: String,
+    /// An address of its own.
+    pub listen: Option<SocketAddr>,
+    /// The longest that a bearer token lives, in seconds.
+    pub token_max_age_s: u32,
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -236,6 +249,8 @@ pub struct Config {
     pub hashing: Hashing,
     /// The interface of IMQS Auth.
     pub imqs: ImqsSettings,
+    /// The interface of Xpress Insight.
+    pub insight: InsightSettings,
     /// What the first start creates.
     pub administrator: FirstAdministrator,
     sources: BTreeMap<&'static str, Source>,
@@ -286,6 +301,12 @@ impl Default for Config {
                 config_file: None,
                 service_secret_file: None,
                 discreet: false,
+            },
+            insight: InsightSettings {
+                enabled: false,
+                tenant: keyreeve_identity::DEFAULT_SLUG.to_owned(),
+                listen: None,
+                token_max_age_s: 900,
             },
             administrator: FirstAdministrator { username: "admin".to_owned(), password: None },
             sources: BTreeMap::new(),
@@ -377,10 +398,15 @@ impl Config {
         if self.metrics_listen.is_some_and(|metrics| metrics == self.listen && metrics.port() != 0) {
             wrong(self, "metrics_listen", "is the address of `listen`; give it a port of its own".to_owned());
         }
-        let others = [Some(self.listen), self.metrics_listen];
-        if self.imqs.listen.is_some_and(|own| own.port() != 0 && others.contains(&Some(own))) {
-            let message = "is the address of another listener; give it a port of its own".to_owned();
-            wrong(self, "compat_imqs_listen", message);
+        let mut others = vec![Some(self.listen), self.metrics_listen];
+        let dialects =
+            [("compat_imqs_listen", self.imqs.listen), ("compat_insight_listen", self.insight.listen)];
+        for (key, own) in dialects {
+            if own.is_some_and(|own| own.port() != 0 && others.contains(&Some(own))) {
+                let message = "is the address of another listener; give it a port of its own".to_owned();
+                wrong(self, key, message);
+            }
+            others.push(own);
         }
     }
 

@@ -272,6 +272,15 @@ settings! {
         |c| c.imqs.service_secret_file.as_ref().map(|path| path.display().to_string());
     "compat_imqs_discreet", "do not tell strangers there which identities there are, unlike the original",
         |c, given| c.imqs.discreet = boolean(given)?, |c| Some(c.imqs.discreet.to_string());
+    "compat_insight_enabled", "speak the authentication interface of Xpress Insight below /insightservices and /api/authentication",
+        |c, given| c.insight.enabled = boolean(given)?, |c| Some(c.insight.enabled.to_string());
+    "compat_insight_tenant", "the slug of the tenant that this interface is for",
+        |c, given| c.insight.tenant = text(given)?, |c| Some(c.insight.tenant.clone());
+    "compat_insight_listen", "ADDRESS:PORT that serves this interface alone; unset: only on `listen`",
+        |c, given| c.insight.listen = Some(address(given)?), |c| c.insight.listen.map(|a| a.to_string());
+    "compat_insight_token_max_age_s", "the longest that a bearer token lives there, in seconds, 1 to 3600",
+        |c, given| c.insight.token_max_age_s = integer(given, 1..=3_600)?,
+        |c| Some(c.insight.token_max_age_s.to_string());
     "log", "which log lines are written: error, warn, info, debug, trace, also by module; unset: info, on a terminal warn",
         |c, given| c.log = log_filter(given)?, |c| Some(c.log.clone());
     "log_format", "how log lines are written: text or json",

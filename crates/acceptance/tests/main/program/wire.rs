@@ -118,6 +118,21 @@ impl Wire {
         self.hear(request.body(Full::from(document.to_owned())).unwrap()).await
     }
 
+    /// Sends a document with these headers.
+    pub async fn with(
+        &mut self,
+        (method, path): (Method, &str),
+        headers: &[(&str, &str)],
+        document: &str,
+    ) -> Result<Answer, Lost> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.ask(request.body(Full::from(document.to_owned())).unwrap()).await
+    }
+
     async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Lost> {
         let shown = format!("{} {}", request.method(), request.uri());
         let answer = self.hear(request).await?;

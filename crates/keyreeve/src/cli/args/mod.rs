@@ -5,6 +5,7 @@ mod clients;
 mod common;
 mod directory;
 mod events;
+mod insight;
 mod remote;
 mod secrets;
 mod sharing;
@@ -17,6 +18,7 @@ pub use clients::{AuthMethod, ClientArg, ClientCommand, ClientCreate};
 pub use common::{Edits, InTenant, Paging};
 pub use directory::{GroupCommand, MapperCommand, MemberArg, PartyKind, RoleCommand, ServiceAccountCommand};
 pub use events::{AuditCommand, AuditExport, AuditFilter, AuditFollow, WebhookCommand};
+pub use insight::InsightCommand;
 pub use remote::{LoginArgs, Remote};
 pub use secrets::{
     PolicyCreate, SecretArg, SecretCommand, SecretCreate, SecretKind, SshCommand, ValueArgs, VersionFate,
@@ -218,6 +220,9 @@ Works while the server runs and changes nothing. Exits with 5 when a check faile
     /// Webhooks: addresses that are told of audit entries
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Programs written for Xpress Insight: generate and revoke a user's credentials
+    #[command(subcommand)]
+    Insight(InsightCommand),
     /// Send any request of the native API, and print the answer
     #[command(after_help = "\
 Examples:
@@ -315,6 +320,7 @@ impl Command {
                 | Self::Config(_)
                 | Self::Doctor
                 | Self::Imqs(_)
+                | Self::Insight(_)
                 | Self::Backup { .. }
                 | Self::Completions { .. }
                 | Self::Man { .. }

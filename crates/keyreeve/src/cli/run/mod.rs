@@ -5,6 +5,7 @@
 pub(super) mod audit;
 mod clients;
 mod groups;
+mod insight;
 mod keys;
 mod mappers;
 mod names;
@@ -49,6 +50,7 @@ pub async fn run(api: &Api, command: &Command, input: Input) -> Result<Output, F
         Command::Secret(command) => secrets::run(api, command, input).await,
         Command::Ssh(command) => secrets::ssh(api, command, input).await,
         Command::Webhook(command) => webhooks::run(api, command).await,
+        Command::Insight(command) => insight::run(api.installation()?, command).await,
         Command::Api { method, path, tenant, version, .. } => {
             let document = input.file.as_deref().map(document).transpose()?;
             let call = Call { body: document, ..Call::any(method, path.clone())? }.version(*version);
