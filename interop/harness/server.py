@@ -59,7 +59,9 @@ class CommandError(Exception):
 class Server:
     """One installation, with its own data directory and port."""
 
-    def __init__(self, database_url: str | None, smtp_url: str | None = None) -> None:
+    def __init__(
+        self, database_url: str | None, smtp_url: str | None = None, more: dict[str, str] | None = None
+    ) -> None:
         self._binary = binary()
         self._home = Path(tempfile.mkdtemp(prefix="keyreeve-"))
         self._log = self._home / "log"
@@ -78,6 +80,7 @@ class Server:
             settings |= {"KEYREEVE_SMTP_URL": smtp_url, "KEYREEVE_MAIL_FROM": "Keys <keys@id.example>"}
         if database_url:
             settings["KEYREEVE_DATABASE_URL"] = database_url
+        settings |= more or {}
         # Nothing of the caller's own settings: the tests are about this installation.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("KEYREEVE_")}
         self._environment = inherited | settings

@@ -34,13 +34,15 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def serving(engine: str, request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
-    """A server, which must have logged no error when it ends."""
+def serving(
+    engine: str, request: pytest.FixtureRequest, mailbox: Mailbox, more: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """A server, with these further settings, which must have logged no error when it ends."""
     database_url = None
     if engine == "postgres":
         cluster: Cluster = request.getfixturevalue("cluster")
         database_url = cluster.new_database()
-    running = Server(database_url, mailbox.url)
+    running = Server(database_url, mailbox.url, more)
     running.start()
     yield running
     running.stop()
@@ -59,6 +61,13 @@ def server(engine: str, request: pytest.FixtureRequest, mailbox: Mailbox) -> Ite
 def doomed_server(engine: str, request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
     """One of the test's own, of which nothing need be left whole."""
     with serving(engine, request, mailbox) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def insight(engine: str, request: pytest.FixtureRequest, mailbox: Mailbox) -> Iterator[Server]:
+    """One that speaks the interface of Xpress Insight."""
+    with serving(engine, request, mailbox, {"KEYREEVE_COMPAT_INSIGHT_ENABLED": "1"}) as running:
         yield running
 
 
