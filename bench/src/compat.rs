@@ -1,4 +1,7 @@
-//! What the interface of IMQS Auth costs beside the native doors: the same sign-in, and the same question of who somebody is.
+//! What the interfaces of other systems cost beside the native doors. IMQS Auth: the same sign-in, and the same question of who
+//! somebody is.
+
+mod insight;
 
 use crate::load::{self, Load, Measured, Same, Script};
 use crate::passwords::sign_ins;
@@ -31,7 +34,8 @@ pub async fn measure(bench: &Bench<'_>, server: &Server, report: &mut Report) ->
             .header("cookie", cookie)
             .body(Full::default())?)
     })?;
-    compare(bench, server, report, "check", (bench.introspections().await?, scripts)).await
+    compare(bench, server, report, "check", (bench.introspections().await?, scripts)).await?;
+    insight::measure(bench, server, report).await
 }
 
 /// Puts every user into the group that may sign in; the first use of the interface makes it.

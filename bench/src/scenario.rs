@@ -40,7 +40,7 @@ pub enum Part {
     ClientCredentials,
     /// The refresh token grant.
     Refresh,
-    /// Sign-in and check by the interface of IMQS Auth, beside the native doors.
+    /// Sign-in, tokens and checks by the interfaces of other systems, beside the native doors.
     Compat,
     /// Sign-ins by password, and what a flood of them does to a refresh.
     Passwords,
@@ -301,6 +301,11 @@ impl<'a> Bench<'a> {
     /// Scripts that ask who an access token is of, each with one of its own.
     pub async fn introspections(&self) -> Result<Vec<Box<dyn Script>>> {
         self.scripts(Part::Introspection).await
+    }
+
+    /// Scripts that ask for userinfo, each with an access token of its own.
+    pub async fn userinfos(&self) -> Result<Vec<Box<dyn Script>>> {
+        self.scripts(Part::Userinfo).await
     }
 
     /// Runs a command of the program on this installation; `stdin` is what it is told.

@@ -93,6 +93,7 @@ pub fn keyreeve(binary: &Path, data: &Path, address: SocketAddr) -> Command {
         .env("KEYREEVE_LOG", "warn")
         .env("KEYREEVE_API_RATE_LIMIT", "0")
         .env("KEYREEVE_COMPAT_IMQS_ENABLED", "1")
+        .env("KEYREEVE_COMPAT_INSIGHT_ENABLED", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
