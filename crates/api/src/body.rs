@@ -16,6 +16,10 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refused> {
                 .detail("the document must be one JSON object in which no member is named twice"),
         });
     }
+    // Most are right: where one is wrong is found out when it is.
+    if let Ok(document) = serde_json::from_slice(text) {
+        return Ok(document);
+    }
     let mut parser = serde_json::Deserializer::from_slice(text);
     serde_path_to_error::deserialize(&mut parser).map_err(|error| refuse(&error))
 }

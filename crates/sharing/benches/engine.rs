@@ -1,6 +1,6 @@
-//! What the engine costs within a process, on SQLite.
+//! What the engine costs within a process.
 //!
-//! `cargo bench -p keyreeve-sharing --bench engine -- [RESOURCES [GRANTS]]`: loads trees of depth 10 with so many resources
+//! `cargo bench -p keyreeve-sharing --bench engine -- [postgres] [RESOURCES [GRANTS]]`, on SQLite unless told: loads trees of depth 10 with so many resources
 //! (100,000 unless told) and grants (ten for each), for a tenth as many users and a hundredth as many groups nested five
 //! deep, and prints the rate of the load and the median and 99th percentile of each question: hot, with everything in
 //! memory, and cold, with nothing. Nothing is asserted.
@@ -115,10 +115,10 @@ async fn people(test: &TestStore, count: usize) -> (Identity, TenantId, Vec<Part
     (identity, tenant, users, groups.into_iter().map(Party::Group).collect())
 }
 
-async fn set_up(resources: usize, grants: usize) -> Set {
+async fn set_up(engine: Engine, resources: usize, grants: usize) -> Set {
     let migrations =
         [keyreeve_audit::MIGRATIONS, keyreeve_identity::MIGRATIONS, keyreeve_sharing::MIGRATIONS].concat();
-    let test = store(Engine::Sqlite, &migrations).await;
+    let test = store(engine, &migrations).await;
     let (identity, tenant, users, groups) = people(&test, resources / 10).await;
     let sharing =
         Sharing::new(test.store.clone(), test.world.clone(), identity.clone(), &SharingOptions::default());
@@ -283,11 +283,13 @@ impl Set {
 }
 
 fn main() {
+    let on_postgres = std::env::args().any(|argument| argument == "postgres");
+    let engine = if on_postgres { Engine::Postgres } else { Engine::Sqlite };
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<usize>().ok());
     let resources = numbers.next().unwrap_or(100_000).max(1_000);
     let grants = numbers.next().unwrap_or(resources * 10);
     block_on(async {
-        let set = set_up(resources, grants).await;
+        let set = set_up(engine, resources, grants).await;
         measure(&set).await;
     });
 }

@@ -48,6 +48,17 @@ impl Held {
         now < self.expires
     }
 
+    /// A grant to this party that stands beside its node in a row.
+    pub(crate) fn beside(party: Uuid, row: &Row<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            party,
+            permission: row.get(7)?,
+            cascades: row.get(8)?,
+            expires: row.get::<Option<i64>>(9)?.unwrap_or(i64::MAX),
+            kind: row.get(10)?,
+        })
+    }
+
     pub(crate) fn from_row(row: &Row<'_>) -> Result<(i64, Self), Error> {
         let held = Self {
             party: row.get(1)?,

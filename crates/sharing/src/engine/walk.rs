@@ -5,13 +5,13 @@ use super::{Grants, Held, Node, Who};
 use crate::model::{Model, TypeEntry};
 use crate::{Error, Sharing, schema};
 use keyreeve_base::TenantId;
-use keyreeve_store::{Tx, params};
+use keyreeve_store::{Row, Tx, params};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The most grants that a walk reads in one statement; where there are more, they are read node by node.
-const MAX_AT_ONCE: usize = 4_096;
+/// The most rows that a walk reads in one statement; where there are more, they are read node by node.
+const AT_ONCE: i64 = 4_096;
 
 /// A resource with everything above it: itself first, what has no parent last.
 #[derive(Debug, Clone)]
@@ -77,17 +77,23 @@ impl Sharing {
     /// The resource of this key and everything above it; none where it, or something above it, was removed.
     pub(crate) async fn walk(&self, tenant: TenantId, key: i64) -> Result<Option<Seen>, Error> {
         let model = self.model(tenant).await?;
+        let nodes = self.walk_until(tenant, key, &HashMap::new()).await?;
+        Ok(nodes.map(|nodes| Seen { tenant, model, nodes }))
+    }
+
+    /// The same, up to what is known to be there already.
+    pub(crate) async fn walk_until(
+        &self,
+        tenant: TenantId,
+        key: i64,
+        known: &HashMap<i64, usize>,
+    ) -> Result<Option<Vec<Arc<Node>>>, Error> {
         let mut nodes = Vec::with_capacity(12);
         let mut next = Some(key);
-        let mut missed = false;
-        while let Some(key) = next {
+        while let Some(key) = next.filter(|key| !known.contains_key(key)) {
             let node = match self.engine().nodes.peek(tenant, &key) {
                 Some(node) => node,
-                None if missed => self.load_up(tenant, key).await?,
-                None => {
-                    missed = true;
-                    self.load_one(tenant, key).await?
-                }
+                None => self.load(tenant, key).await?,
             };
             let Some(node) = node.filter(|node| node.alive) else { return Ok(None) };
             next = node.parent;
@@ -96,59 +102,40 @@ impl Sharing {
                 return Err(keyreeve_store::Error::corrupt("a resource has too much above it").into());
             }
         }
-        Ok(Some(Seen { tenant, model, nodes }))
+        Ok(Some(nodes))
     }
 
-    async fn load_one(&self, tenant: TenantId, key: i64) -> Result<Option<Arc<Node>>, Error> {
-        let nodes = &self.engine().nodes;
-        let load = || async {
-            let read = async move |tx: &mut Tx<'_>| {
-                let found = tx.query_opt(&schema::NODE, &params![tenant, key], Node::from_row).await?;
-                match found {
-                    Some(mut node) => {
-                        node.grants = grants_on(tx, key).await?;
-                        Ok::<_, keyreeve_store::Error>(Some(Arc::new(node)))
-                    }
-                    None => Ok(None),
-                }
-            };
-            Ok::<_, Error>(self.store().read(read).await?)
-        };
-        nodes.get_with(tenant, &key, load).await
-    }
-
-    /// The same for everything above it at once; answers the lowest.
-    async fn load_up(&self, tenant: TenantId, key: i64) -> Result<Option<Arc<Node>>, Error> {
-        let cache = &self.engine().nodes;
+    /// A resource that is not in memory, with its grants, and with everything above it unless that is in memory. Where
+    /// nothing is, it takes two statements.
+    async fn load(&self, tenant: TenantId, key: i64) -> Result<Option<Arc<Node>>, Error> {
+        let cache = Arc::clone(&self.engine().nodes);
         let watch = cache.watch();
+        let known = Arc::clone(&cache);
         let limit = i64::try_from(self.engine().walk_limit).unwrap_or(i64::MAX);
         let read = async move |tx: &mut Tx<'_>| {
-            let mut nodes = tx.query(&schema::UP, &params![tenant, key, limit], Node::from_row).await?;
-            let at_once = i64::try_from(MAX_AT_ONCE).unwrap_or(i64::MAX);
-            let bounds = params![tenant, key, limit, at_once];
-            let found = tx.query(&schema::GRANTS_UP, &bounds, Held::from_row).await?;
-            if found.len() < MAX_AT_ONCE {
-                let mut by_key: HashMap<i64, Vec<Held>> = HashMap::new();
-                for (key, held) in found {
-                    by_key.entry(key).or_default().push(held);
-                }
-                for node in &mut nodes {
-                    node.grants = kept(by_key.remove(&node.key).unwrap_or_default());
-                }
-            } else {
-                for node in &mut nodes {
-                    node.grants = grants_on(tx, node.key).await?;
+            let mut nodes = Collected::default();
+            let one = params![tenant, key, AT_ONCE];
+            tx.query(&schema::NODE, &one, |row| nodes.add(row)).await?;
+            let above = nodes.nodes.first().and_then(|node| node.parent);
+            if let Some(parent) = above.filter(|parent| known.peek(tenant, parent).is_none()) {
+                let up = params![tenant, parent, limit, AT_ONCE];
+                tx.query(&schema::NODES_UP, &up, |row| nodes.add(row)).await?;
+            }
+            nodes.finish(tx, (tenant, limit)).await
+        };
+        let load = || async {
+            let mut found = None;
+            for node in self.store().read(read).await? {
+                let node = Arc::new(node);
+                if node.key == key {
+                    found = Some(node);
+                } else {
+                    cache.put(watch, tenant, node.key, Some(node));
                 }
             }
-            Ok::<_, keyreeve_store::Error>(nodes)
+            Ok::<_, Error>(found)
         };
-        let mut lowest = None;
-        for node in self.store().read(read).await? {
-            let node = Arc::new(node);
-            lowest.get_or_insert_with(|| Arc::clone(&node));
-            cache.put(watch, tenant, node.key, Some(node));
-        }
-        Ok(lowest)
+        cache.get_with(tenant, &key, load).await
     }
 
     /// Every reason why a subject has something on a resource, from the resource upwards.
@@ -187,7 +174,7 @@ impl Sharing {
         if who.has(node.owner.uuid()) && found(Ground { above, name: None, held: None }) {
             return Ok(true);
         }
-        let now = self.world().now().micros();
+        let now = who.now;
         let mut test = |held: &Held| {
             if !held.holds(now) || above > 0 && !held.cascades {
                 return false;
@@ -234,6 +221,60 @@ fn of_party(grants: &[Held], party: Uuid) -> &[Held] {
     let rest = grants.get(start..).unwrap_or_default();
     let length = rest.iter().take_while(|held| held.party == party).count();
     rest.get(..length).unwrap_or_default()
+}
+
+/// Nodes that are being read, each with its grants.
+#[derive(Default)]
+struct Collected {
+    nodes: Vec<Node>,
+    grants: Vec<Vec<Held>>,
+    places: HashMap<i64, usize>,
+    rows: i64,
+}
+
+impl Collected {
+    /// Takes in a row: a node with one of its grants, or with none.
+    fn add(&mut self, row: &Row<'_>) -> Result<(), keyreeve_store::Error> {
+        self.rows = self.rows.saturating_add(1);
+        let key: i64 = row.get(0)?;
+        // Rows of one node mostly stand together.
+        let last = self.nodes.last().is_some_and(|node| node.key == key);
+        let place = if last {
+            self.nodes.len().saturating_sub(1)
+        } else {
+            let next = self.nodes.len();
+            let place = *self.places.entry(key).or_insert(next);
+            if place == next {
+                self.nodes.push(Node::from_row(row)?);
+                self.grants.push(Vec::with_capacity(16));
+            }
+            place
+        };
+        if let (Some(party), Some(grants)) = (row.get::<Option<Uuid>>(6)?, self.grants.get_mut(place)) {
+            grants.push(Held::beside(party, row)?);
+        }
+        Ok(())
+    }
+
+    /// The nodes. Where there was more than is read at once, each is read by itself.
+    async fn finish(
+        mut self,
+        tx: &mut Tx<'_>,
+        (tenant, limit): (TenantId, i64),
+    ) -> Result<Vec<Node>, keyreeve_store::Error> {
+        if self.rows < AT_ONCE {
+            for (node, grants) in self.nodes.iter_mut().zip(self.grants) {
+                node.grants = kept(grants);
+            }
+            return Ok(self.nodes);
+        }
+        let Some(lowest) = self.nodes.first().map(|node| node.key) else { return Ok(self.nodes) };
+        let mut nodes = tx.query(&schema::UP, &params![tenant, lowest, limit], Node::from_row).await?;
+        for node in &mut nodes {
+            node.grants = grants_on(tx, node.key).await?;
+        }
+        Ok(nodes)
+    }
 }
 
 async fn grants_on(tx: &mut Tx<'_>, key: i64) -> Result<Grants, keyreeve_store::Error> {

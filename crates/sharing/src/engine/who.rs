@@ -13,6 +13,8 @@ pub(crate) struct Who {
     uuid: Uuid,
     /// In the order of their identifiers.
     groups: Arc<[GroupId]>,
+    /// When it was looked up, in microseconds since 1970: what has ended by then is over.
+    pub(crate) now: i64,
 }
 
 impl Who {
@@ -38,7 +40,7 @@ impl Sharing {
             return Ok(None);
         }
         let groups = self.identity().groups().of_party(tenant, party).await?;
-        Ok(Some(Who { party, uuid: party.uuid(), groups }))
+        Ok(Some(Who { party, uuid: party.uuid(), groups, now: self.world().now().micros() }))
     }
 
     /// Whether a subject is there and active.

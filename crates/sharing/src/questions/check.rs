@@ -89,7 +89,7 @@ impl Questions<'_> {
         let mut attempt = 1;
         loop {
             let before = self.0.engine().changes(tenant);
-            let mut batch = Batch::new(self.0, tenant).await?;
+            let mut batch = Batch::new(self.0, tenant, checks).await?;
             let mut decisions = Vec::with_capacity(checks.len());
             for (check, full) in checks.iter().zip(&full) {
                 decisions.push(told(batch.decide(check).await?, *full));

@@ -21,18 +21,20 @@ statements! {
     pub(crate) KEY_OF = "SELECT key FROM sharing_resource WHERE tenant_id = $1 AND id = $2";
     /// The identifier of a key.
     pub(crate) ID_OF = "SELECT id, type_key FROM sharing_resource WHERE tenant_id = $1 AND key = $2";
-    /// One resource as the engine sees it.
-    pub(crate) NODE = "SELECT key, (id IS NOT NULL), type_key, parent_key, owner_kind, owner_id FROM sharing_resource \
-        WHERE tenant_id = $1 AND key = $2";
-    /// The same of everything above it, itself included.
+    /// One resource as the engine sees it, in as many rows as there are grants on it, so many; in one where there are none.
+    pub(crate) NODE = "SELECT r.key, (r.id IS NOT NULL), r.type_key, r.parent_key, r.owner_kind, r.owner_id, g.party_id, \
+        g.permission_key, g.cascades, g.expires_at, g.party_kind FROM sharing_resource r \
+        LEFT JOIN sharing_grant g ON g.resource_key = r.key WHERE r.tenant_id = $1 AND r.key = $2 LIMIT $3";
+    /// The same of everything above one, itself included. Joined by a range of one: PostgreSQL, where it knows nothing of the
+    /// tables yet, would rather read all grants once than look for those of each resource, if it could.
+    pub(crate) NODES_UP = up!("SELECT up.key, up.alive, up.type_key, up.parent_key, up.owner_kind, up.owner_id, g.party_id, \
+        g.permission_key, g.cascades, g.expires_at, g.party_kind FROM up \
+        LEFT JOIN sharing_grant g ON g.resource_key BETWEEN up.key AND up.key LIMIT $4");
+    /// A resource and everything above it, without grants.
     pub(crate) UP = up!("SELECT key, alive, type_key, parent_key, owner_kind, owner_id FROM up ORDER BY level");
     /// The grants on a resource, so many.
     pub(crate) GRANTS_ON = "SELECT resource_key, party_id, permission_key, cascades, expires_at, party_kind FROM sharing_grant \
         WHERE resource_key = $1 ORDER BY party_id, permission_key LIMIT $2";
-    /// The grants on a resource and on everything above it, so many. A cross join, whose order SQLite keeps: it would
-    /// otherwise rather read all grants that there are.
-    pub(crate) GRANTS_UP = up!("SELECT g.resource_key, g.party_id, g.permission_key, g.cascades, g.expires_at, g.party_kind \
-        FROM up CROSS JOIN sharing_grant g WHERE g.resource_key = up.key LIMIT $4");
     /// The grants on a resource behind one, so many.
     pub(crate) HELD_PAGE = "SELECT resource_key, party_id, permission_key, cascades, expires_at, party_kind FROM sharing_grant \
         WHERE resource_key = $1 AND (party_id, permission_key) > ($2, $3) ORDER BY party_id, permission_key LIMIT $4";

@@ -14,27 +14,26 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use keyreeve_identity::Cause;
-use keyreeve_sharing::{Error, Export, Line, LineError, LineOutcome, Load};
+use keyreeve_sharing::{Error, Export, Line, LineError, LineOutcome, Load, MAX_BATCH};
 use keyreeve_tokens::scope::SHARING_WRITE;
 use keyreeve_transfer::{Line as Text, Lines};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_path_to_error::Segment;
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::time::Duration;
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Lines of JSON.
 const NDJSON: &str = "application/x-ndjson";
 /// How many pieces of an answer may wait for its reader.
 const WAITING: usize = 16;
-/// How many lines are taken in at once.
-const BATCH: usize = 5_000;
 /// After how long without a further line those are taken in that came.
 const LULL: Duration = Duration::from_secs(1);
 /// How long the next piece of the lines may take to come.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// An export is written in pieces of about this many bytes.
+/// What is told, and what an export writes, comes in pieces of about this many bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
 pub(super) fn table() -> Table {
@@ -124,6 +123,10 @@ fn parse(text: &Text) -> Result<Line, Fault> {
         Text::Text(bytes) => bytes,
         Text::TooLong(_) => return Err(Fault::new("", "is longer than a line may be")),
     };
+    // Where something is wrong is found out when something is.
+    if let Ok(doc) = serde_json::from_slice::<LineDoc>(bytes) {
+        return doc.read().map_err(|error| Fault::new("/resource", error.to_string()));
+    }
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let doc: LineDoc = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
         // Which kind of line it is, the path says by itself.
@@ -161,132 +164,148 @@ async fn load(call: Call) -> Result<Reply, Refused> {
     drop(call.sharing().bulk().load(call.authority(), &cause)?);
     let lines = call.take_stream();
     let (sender, receiver) = channel(WAITING);
-    tokio::spawn(async move { run(&call, &cause, lines, Told(sender)).await });
+    // One batch is read while the one before it is taken in.
+    let (read, batches) = channel(1);
+    tokio::spawn(async move { read_all(lines, read).await });
+    tokio::spawn(async move { run(&call, &cause, batches, Told(sender)).await });
     Ok(Reply::stream(receiver, NDJSON))
 }
 
-/// Takes the lines in as they come, and tells what becomes of them. Whoever listens no more ends it: what was taken in
-/// stays.
-async fn run(call: &Call, cause: &Cause, mut body: Body, told: Told) {
-    let load = match call.sharing().bulk().load(call.authority(), cause) {
-        Ok(load) => load,
-        Err(error) => return told.failed(&error).await,
-    };
-    let mut batches = Batches { load, lines: Vec::new(), summary: Summary::default(), told: &told };
+/// What was read.
+enum Read {
+    Lines(Vec<Result<Line, Fault>>),
+    /// Nothing more comes, for this reason.
+    Broken(&'static str),
+}
+
+/// Reads the lines as they come, in batches; ends when nobody takes them any more.
+async fn read_all(mut body: Body, batches: Sender<Read>) {
     let mut cutter = Lines::new();
+    let mut lines = Vec::new();
     let mut waited = Duration::ZERO;
     loop {
         let piece = match tokio::time::timeout(LULL, body.frame()).await {
-            Err(_) if waited >= PATIENCE => return told.error("no lines came for a minute").await,
+            Err(_) if waited >= PATIENCE => {
+                break drop(batches.send(Read::Broken("no lines came for a minute")).await);
+            }
             Err(_) => {
                 waited = waited.saturating_add(LULL);
-                match batches.flush().await {
-                    Some(()) => continue,
-                    None => return,
+                if !lines.is_empty() && batches.send(Read::Lines(std::mem::take(&mut lines))).await.is_err() {
+                    break;
                 }
+                continue;
             }
             Ok(Some(Err(_))) => {
-                return told.error("the lines broke off, or are longer than is taken").await;
+                break drop(
+                    batches.send(Read::Broken("the lines broke off, or are longer than is taken")).await,
+                );
             }
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            Ok(None) => break,
+            Ok(None) => {
+                lines.extend(cutter.end().as_ref().map(parse));
+                break drop(batches.send(Read::Lines(lines)).await);
+            }
         };
         waited = Duration::ZERO;
         for line in cutter.push(&piece) {
-            if batches.line(line).await.is_none() {
+            lines.push(parse(&line));
+            if lines.len() >= MAX_BATCH
+                && batches.send(Read::Lines(std::mem::take(&mut lines))).await.is_err()
+            {
                 return;
             }
         }
     }
-    if let Some(line) = cutter.end()
-        && batches.line(line).await.is_none()
-    {
-        return;
+}
+
+/// Takes the batches in as they come, and tells what becomes of their lines. Whoever listens no more ends it: what was
+/// taken in stays.
+async fn run(call: &Call, cause: &Cause, mut batches: Receiver<Read>, told: Told) {
+    let mut load = match call.sharing().bulk().load(call.authority(), cause) {
+        Ok(load) => load,
+        Err(error) => return told.failed(&error).await,
+    };
+    let mut summary = Summary::default();
+    while let Some(read) = batches.recv().await {
+        let lines = match read {
+            Read::Lines(lines) => lines,
+            Read::Broken(problem) => return told.error(problem).await,
+        };
+        if take_in(&mut load, lines, &mut summary, &told).await.is_none() {
+            return;
+        }
     }
-    if batches.flush().await.is_none() {
-        return;
-    }
-    match batches.load.revision().await {
+    match load.revision().await {
         Ok(revision) => {
             // Who listens no more needs no last word, here and below.
-            let _ = told.tell(&json!({"summary": batches.summary, "revision": revision.to_string()})).await;
+            let _ = told.tell(&json!({"summary": summary, "revision": revision.to_string()})).await;
         }
         Err(error) => told.failed(&error).await,
     }
 }
 
-/// Lines that wait to be taken in together.
-struct Batches<'a> {
-    load: Load<'a>,
+/// Takes a batch in, and tells of it; none when it is over.
+async fn take_in(
+    load: &mut Load<'_>,
     lines: Vec<Result<Line, Fault>>,
-    summary: Summary,
-    told: &'a Told,
+    summary: &mut Summary,
+    told: &Told,
+) -> Option<()> {
+    let mut sound = Vec::with_capacity(lines.len());
+    let mut faults = Vec::with_capacity(lines.len());
+    for line in lines {
+        match line {
+            Ok(line) => {
+                sound.push(line);
+                faults.push(None);
+            }
+            Err(fault) => faults.push(Some(fault)),
+        }
+    }
+    let mut results = match load.batch(&sound).await {
+        Ok(results) => results.into_iter(),
+        Err(error) => {
+            told.failed(&error).await;
+            return None;
+        }
+    };
+    let mut kinds = sound.iter().map(kind_of);
+    let mut text = Vec::with_capacity(PIECE_BYTES.saturating_add(256));
+    for fault in faults {
+        let result = match fault {
+            Some(fault) => Err(fault),
+            None => {
+                let kind = kinds.next()?;
+                results.next()?.map_err(|error| Fault::of(kind, error))
+            }
+        };
+        summary.add(result, &mut text)?;
+        if text.len() >= PIECE_BYTES {
+            told.send(std::mem::take(&mut text)).await?;
+        }
+    }
+    if text.is_empty() { Some(()) } else { told.send(text).await }
 }
 
-impl Batches<'_> {
-    async fn line(&mut self, text: Text) -> Option<()> {
-        self.lines.push(parse(&text));
-        if self.lines.len() >= BATCH { self.flush().await } else { Some(()) }
-    }
-
-    /// Takes in what waits, and tells of it; none when it is over.
-    async fn flush(&mut self) -> Option<()> {
-        if self.lines.is_empty() {
-            return Some(());
-        }
-        let mut sound = Vec::with_capacity(self.lines.len());
-        let mut faults = Vec::with_capacity(self.lines.len());
-        for line in self.lines.drain(..) {
-            match line {
-                Ok(line) => {
-                    sound.push(line);
-                    faults.push(None);
-                }
-                Err(fault) => faults.push(Some(fault)),
-            }
-        }
-        let mut results = match self.load.batch(&sound).await {
-            Ok(results) => results.into_iter(),
-            Err(error) => {
-                self.told.failed(&error).await;
-                return None;
-            }
+impl Summary {
+    /// Counts what became of a line, and writes it down.
+    fn add(&mut self, result: Result<LineOutcome, Fault>, text: &mut Vec<u8>) -> Option<()> {
+        self.lines = self.lines.saturating_add(1);
+        let line = self.lines;
+        // Of these there are very many.
+        let mut done = |count: &mut u64, status: &str| {
+            *count = count.saturating_add(1);
+            writeln!(text, r#"{{"line":{line},"status":"{status}"}}"#).ok()
         };
-        let mut kinds = sound.iter().map(kind_of);
-        let mut text = Vec::with_capacity(faults.len().saturating_mul(40));
-        for fault in faults {
-            let result = match fault {
-                Some(fault) => Err(fault),
-                None => {
-                    let kind = kinds.next()?;
-                    results.next()?.map_err(|error| Fault::of(kind, error))
-                }
-            };
-            self.tell(result, &mut text)?;
-        }
-        self.told.send(text).await
-    }
-
-    fn tell(&mut self, result: Result<LineOutcome, Fault>, text: &mut Vec<u8>) -> Option<()> {
-        self.summary.lines = self.summary.lines.saturating_add(1);
-        let line = self.summary.lines;
-        let (count, told) = match result {
-            Ok(LineOutcome::Created) => {
-                (&mut self.summary.created, json!({"line": line, "status": "created"}))
-            }
-            Ok(LineOutcome::Exists) => {
-                (&mut self.summary.unchanged, json!({"line": line, "status": "unchanged"}))
-            }
+        match result {
+            Ok(LineOutcome::Created) => done(&mut self.created, "created"),
+            Ok(LineOutcome::Exists) => done(&mut self.unchanged, "unchanged"),
             Err(Fault { pointer, detail }) => {
+                self.failed = self.failed.saturating_add(1);
                 let errors = [json!({"pointer": pointer, "detail": detail})];
-                (&mut self.summary.failed, json!({"line": line, "status": "failed", "errors": errors}))
+                writeln!(text, "{}", json!({"line": line, "status": "failed", "errors": errors})).ok()
             }
-        };
-        *count = count.saturating_add(1);
-        // A result is made of numbers and texts, and always prints.
-        serde_json::to_writer(&mut *text, &told).ok()?;
-        text.push(b'\n');
-        Some(())
+        }
     }
 }
 
