@@ -3,7 +3,7 @@
 
 mod insight;
 
-use crate::load::{self, Load, Measured, Same, Script};
+use crate::load::{self, Load, Measured, Same, Script, Scripts};
 use crate::passwords::sign_ins;
 use crate::report::Report;
 use crate::scenario::{Bench, PASSWORD, basic};
@@ -63,10 +63,7 @@ async fn cookie(server: &Server, user: &str) -> Result<String> {
     Ok(pair.with_context(|| format!("{user} is answered {}", answer.status()))?.to_owned())
 }
 
-fn same(
-    bench: &Bench<'_>,
-    make: impl Fn(usize) -> Result<Request<Full<Bytes>>>,
-) -> Result<Vec<Box<dyn Script>>> {
+fn same(bench: &Bench<'_>, make: impl Fn(usize) -> Result<Request<Full<Bytes>>>) -> Result<Scripts> {
     (0..bench.plan.connections)
         .map(|i| {
             let request = make(i)?;
@@ -81,7 +78,7 @@ async fn compare(
     server: &Server,
     report: &mut Report,
     what: &str,
-    (native, dialect): (Vec<Box<dyn Script>>, Vec<Box<dyn Script>>),
+    (native, dialect): (Scripts, Scripts),
 ) -> Result<()> {
     let mut native = Load::open(server, native).await?;
     let mut dialect = Load::open(server, dialect).await?;

@@ -84,6 +84,9 @@ pub trait Script: Send + 'static {
     fn answer(&mut self, status: u16, body: &[u8]) -> Result<()>;
 }
 
+/// What the connections of a load do, one for each.
+pub type Scripts = Vec<Box<dyn Script>>;
+
 /// The same request again and again; every answer must be 200.
 #[derive(Clone)]
 pub struct Same {

@@ -1,7 +1,7 @@
 //! Sign-ins by password: how near they come to the raw rate of hashing, and what a flood of them does to others.
 
 use crate::hashing;
-use crate::load::{self, Load, Measured, Plan, Script, median};
+use crate::load::{self, Load, Measured, Plan, Script, Scripts, median};
 use crate::report::Report;
 use crate::scenario::{Bench, PASSWORD, get, post_form};
 use crate::server::Server;
@@ -59,8 +59,8 @@ async fn flood(bench: &Bench<'_>, server: &Server, report: &mut Report) -> Resul
 }
 
 /// Scripts that sign in through the page, each as a user of its own.
-pub async fn sign_ins(bench: &Bench<'_>, server: &Server) -> Result<Vec<Box<dyn Script>>> {
-    let mut scripts: Vec<Box<dyn Script>> = Vec::new();
+pub async fn sign_ins(bench: &Bench<'_>, server: &Server) -> Result<Scripts> {
+    let mut scripts: Scripts = Vec::new();
     for i in 0..bench.plan.connections {
         scripts.push(Box::new(SignIn::prepare(server.address, &format!("bench-{i}")).await?));
     }

@@ -1,6 +1,6 @@
 //! The operations that are measured, and the server they are measured on.
 
-use crate::load::{self, Load, Plan, Same, Script};
+use crate::load::{self, Load, Plan, Same, Script, Scripts};
 use crate::report::Report;
 use crate::server::{Server, free_address, keyreeve};
 use crate::{compat, passwords, pki, secrets, sharing, size};
@@ -205,7 +205,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The scripts of an operation, one for each connection.
-    async fn scripts(&self, part: Part) -> Result<Vec<Box<dyn Script>>> {
+    async fn scripts(&self, part: Part) -> Result<Scripts> {
         match part {
             Part::Jwks => self.same(|_| get("/jwks")),
             Part::Introspection => {
@@ -247,7 +247,7 @@ impl<'a> Bench<'a> {
         &self,
         bare: &Server,
         server: &Server,
-        scripts: Vec<Box<dyn Script>>,
+        scripts: Scripts,
     ) -> Result<Vec<(load::Round, load::Round)>> {
         let floor = self.same(|_| get("/bare"))?;
         self.beside_of((bare, floor), (server, scripts)).await
@@ -256,8 +256,8 @@ impl<'a> Bench<'a> {
     /// The same of any two servers.
     pub async fn beside_of(
         &self,
-        (bare, floor): (&Server, Vec<Box<dyn Script>>),
-        (server, scripts): (&Server, Vec<Box<dyn Script>>),
+        (bare, floor): (&Server, Scripts),
+        (server, scripts): (&Server, Scripts),
     ) -> Result<Vec<(load::Round, load::Round)>> {
         let mut floor = Load::open(bare, floor).await?;
         let mut own = Load::open(server, scripts).await?;
@@ -269,7 +269,7 @@ impl<'a> Bench<'a> {
     }
 
     /// A script for each connection that sends the same request again and again.
-    fn same(&self, make: impl Fn(usize) -> Result<Request<Full<Bytes>>>) -> Result<Vec<Box<dyn Script>>> {
+    fn same(&self, make: impl Fn(usize) -> Result<Request<Full<Bytes>>>) -> Result<Scripts> {
         (0..self.plan.connections)
             .map(|i| {
                 let request = make(i)?;
@@ -299,12 +299,12 @@ impl<'a> Bench<'a> {
     }
 
     /// Scripts that ask who an access token is of, each with one of its own.
-    pub async fn introspections(&self) -> Result<Vec<Box<dyn Script>>> {
+    pub async fn introspections(&self) -> Result<Scripts> {
         self.scripts(Part::Introspection).await
     }
 
     /// Scripts that ask for userinfo, each with an access token of its own.
-    pub async fn userinfos(&self) -> Result<Vec<Box<dyn Script>>> {
+    pub async fn userinfos(&self) -> Result<Scripts> {
         self.scripts(Part::Userinfo).await
     }
 
@@ -315,7 +315,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Scripts that refresh, each with a grant of its own.
-    pub async fn refreshers(&self) -> Result<Vec<Box<dyn Script>>> {
+    pub async fn refreshers(&self) -> Result<Scripts> {
         let tokens = self.user_tokens().await?;
         let refresher = |tokens: UserTokens| {
             Box::new(Refresher { basic: self.basic.clone(), token: tokens.refresh }) as Box<dyn Script>

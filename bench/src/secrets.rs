@@ -1,6 +1,6 @@
 //! What reading a secret costs over HTTP.
 
-use crate::load::{self, Same, Script};
+use crate::load::{self, Same, Script, Scripts};
 use crate::report::Report;
 use crate::scenario::{Bench, basic_token, get, get_with};
 use crate::server::Server;
@@ -32,7 +32,7 @@ pub async fn measure(bench: &Bench<'_>, server: &Server, report: &mut Report) ->
     let made: Value = serde_json::from_slice(&body)?;
     let path = format!("/api/v1/secrets/{}", made.get("id").and_then(Value::as_str).context("no id")?);
     let bare = Server::bare().await?;
-    let scripts = |make: &dyn Fn() -> Result<Request<Full<Bytes>>>| -> Result<Vec<Box<dyn Script>>> {
+    let scripts = |make: &dyn Fn() -> Result<Request<Full<Bytes>>>| -> Result<Scripts> {
         let script = |_| {
             let request = make()?;
             Ok(Box::new(Same { make: Arc::new(move || Ok(request.clone())) }) as Box<dyn Script>)

@@ -5,7 +5,7 @@
 
 mod data;
 
-use crate::load::{self, Load, Measured, Plan, Round, Same, Script};
+use crate::load::{self, Load, Measured, Plan, Round, Same, Script, Scripts};
 use crate::report::Report;
 use crate::scenario::{Cli, basic, get, get_with, post_form, text};
 use crate::server::{Server, free_address};
@@ -211,8 +211,7 @@ impl Run<'_> {
         };
         let script = Same { make: Arc::new(draw) };
         // A few connections: what is measured is the answer, not the queue before it.
-        let scripts: Vec<Box<dyn Script>> =
-            (0..2).map(|_| Box::new(script.clone()) as Box<dyn Script>).collect();
+        let scripts: Scripts = (0..2).map(|_| Box::new(script.clone()) as Box<dyn Script>).collect();
         let measured = load::measure(&self.server, self.setting.plan, scripts).await?;
         report.fact(
             "sharing: p99 of the first 100 visible resources",
@@ -228,7 +227,7 @@ impl Run<'_> {
     fn asking(
         &self,
         question: impl Fn(u64, Size) -> (&'static str, String) + Copy + Send + Sync + 'static,
-    ) -> impl Fn() -> Result<Vec<Box<dyn Script>>> {
+    ) -> impl Fn() -> Result<Scripts> {
         let (bearer, size, connections) =
             (Arc::clone(&self.bearer), self.size, self.setting.plan.connections);
         move || {
@@ -244,7 +243,7 @@ impl Run<'_> {
     }
 
     /// Rounds of `scripts`, each with a round of the bare handler before it.
-    async fn beside(&self, bare: &Server, scripts: Vec<Box<dyn Script>>) -> Result<Vec<(Round, Round)>> {
+    async fn beside(&self, bare: &Server, scripts: Scripts) -> Result<Vec<(Round, Round)>> {
         let floor = Same { make: Arc::new(|| get("/bare")) };
         let floor = scripts.iter().map(|_| Box::new(floor.clone()) as Box<dyn Script>).collect();
         let (mut floor, mut own) = (Load::open(bare, floor).await?, Load::open(&self.server, scripts).await?);

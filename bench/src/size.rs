@@ -1,6 +1,6 @@
 //! What a large directory costs: the same requests at one thousand and at one million users.
 
-use crate::load::{self, Plan, Same, Script};
+use crate::load::{self, Plan, Same, Script, Scripts};
 use crate::report::Report;
 use crate::scenario::{Cli, basic, get_with, post_form, text};
 use crate::server::{Server, free_address};
@@ -94,8 +94,7 @@ async fn directory(binary: &Path, plan: &Plan, users: u64, report: &mut Report) 
         };
         let script = Same { make: Arc::new(draw) };
         // A few connections: what is measured is the answer, not the queue before it.
-        let scripts: Vec<Box<dyn Script>> =
-            (0..2).map(|_| Box::new(script.clone()) as Box<dyn Script>).collect();
+        let scripts: Scripts = (0..2).map(|_| Box::new(script.clone()) as Box<dyn Script>).collect();
         let measured = load::measure(&server, plan, scripts).await?;
         report.fact(&format!("p99 of {name} at {users} users"), measured.p99_us as f64, "µs", None);
         answers.push(measured.p99_us);

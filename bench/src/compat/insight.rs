@@ -2,7 +2,7 @@
 //! refresh, the question whose a token is beside userinfo.
 
 use super::TARGET;
-use crate::load::{self, Load, Script, median};
+use crate::load::{self, Load, Script, Scripts, median};
 use crate::passwords::sign_ins;
 use crate::report::Report;
 use crate::scenario::{Bench, PASSWORD, text};
@@ -15,8 +15,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 const AUTH: &str = "/insightservices/rest/v1/auth";
-
-type Scripts = Vec<Box<dyn Script>>;
 
 /// Measures on a server with users.
 pub async fn measure(bench: &Bench<'_>, server: &Server, report: &mut Report) -> Result<()> {

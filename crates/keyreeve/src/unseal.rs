@@ -130,7 +130,6 @@ impl Gathering {
     }
 
     /// What a sealed server answers.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/healthz", get(async || "ok\n"))

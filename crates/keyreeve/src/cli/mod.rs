@@ -208,7 +208,7 @@ async fn command_in(
         }
         command => {
             let input = Input::read(&command)?;
-            on_installation(config, &command, arguments, input).await
+            Box::pin(on_installation(config, &command, arguments, input)).await
         }
     }
 }
@@ -234,7 +234,7 @@ async fn note(config: Config, arguments: &[OsString]) -> Result<(), Failure> {
     let name = std::iter::once(OsString::from("keyreeve"));
     let cli = Cli::try_parse_from(name.chain(arguments.iter().cloned()))
         .map_err(|error| Failure::usage(error.to_string()))?;
-    on_installation(config, &cli.command, arguments, Input::default()).await.map(drop)
+    Box::pin(on_installation(config, &cli.command, arguments, Input::default())).await.map(drop)
 }
 
 /// Runs a command on the installation: through the server that has it open, or by opening it.

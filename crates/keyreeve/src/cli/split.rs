@@ -51,11 +51,11 @@ pub(super) fn hand_out(plan: &SplitPlan, shares: &[Share], json: bool) -> Result
             plan.shares(),
             plan.threshold()
         );
-        let lines = shares.iter().zip(&texts);
+        let mut lines = shares.iter().zip(&texts);
         writeln!(out, "{head}").and_then(|()| {
-            lines
-                .map(|(share, text)| writeln!(out, "Share {}\n  {}\n", share.number(), text.expose()))
-                .collect()
+            lines.try_for_each(|(share, text)| {
+                writeln!(out, "Share {}\n  {}\n", share.number(), text.expose())
+            })
         })
     };
     written.and_then(|()| out.flush()).map_err(|error| {
@@ -133,7 +133,7 @@ pub(super) fn join(config: &Config) -> Result<SplitPlan, Failure> {
             Ok(share) if shares.iter().any(|known| known.number() == share.number()) => {}
             Ok(share) => shares.push(share),
             Err(error) if typed.at_terminal => {
-                drop(writeln!(std::io::stderr(), "keyreeve: the share {error}"))
+                drop(writeln!(std::io::stderr(), "keyreeve: the share {error}"));
             }
             Err(error) => {
                 return Err(Failure::new(Exit::Refused, format!("a share {error}; nothing was changed")));

@@ -47,7 +47,7 @@ on_insight! {
             fails(&house.token_info(&token).await, 401);
             fails(&house.by_cookie(&cookie, "GET", "/currentuser").send().await, 401);
             let refused = fails(&house.try_token(&pair, json!(900)).await, 401);
-            let unknown = Pair { client_id: uuid::Uuid::new_v4().to_string(), ..pair.clone() };
+            let unknown = Pair { client_id: uuid::Uuid::max().to_string(), ..pair.clone() };
             let other = fails(&house.try_token(&unknown, json!(900)).await, 401);
             assert_eq!(refused["message"], other["message"]);
             let reasons = house.mount.refusals("admission.credential").await;
