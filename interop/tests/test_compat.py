@@ -43,7 +43,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     users.write_text(json.dumps(FIXTURE))
     listen = f"127.0.0.1:{free_port()}"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("KEYREEVE_")}
-    command = [binary(), "imqs", "--fixture", str(users), "--listen", listen]
+    command = [str(binary()), "imqs", "--fixture", str(users), "--listen", listen]
     process = subprocess.Popen(command, env=inherited, stdout=subprocess.DEVNULL)
     url, until = f"http://{listen}", time.monotonic() + READY_S
     while True:
