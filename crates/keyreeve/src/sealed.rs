@@ -112,6 +112,8 @@ mod tests {
         "client_secret.digest",
         "compat_imqs_reset.digest",
         "compat_imqs_session.digest",
+        "compat_insight_credential.secret_digest",
+        "compat_insight_token.digest",
         "device_request.device_digest",
         "device_request.user_digest",
         "import_run.digest",
