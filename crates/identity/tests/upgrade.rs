@@ -2,9 +2,10 @@
 
 use crate::house::{INDEXED_OF, PASSWORD, house_before, migrations};
 use keyreeve_identity::{Cause, ProfilePatch, SignIn, StateChange};
-use keyreeve_store::Store;
+use keyreeve_store::{Error, Store};
 use keyreeve_testkit::{Engine, TestStore, on_both_engines};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 on_both_engines! {
     async fn names_passwords_and_attributes_outlive_the_change_of_their_tables(engine: Engine) {
@@ -16,7 +17,13 @@ on_both_engines! {
 
         let TestStore { store, clock, world, database } = house.test;
         drop((house.identity, store));
-        let store = Store::open(database.options(), world.clone(), &migrations()).await.unwrap();
+        // The database is closed when the last that was under way in it is over.
+        let store = loop {
+            match Store::open(database.options(), world.clone(), &migrations()).await {
+                Err(Error::InUse { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                opened => break opened.unwrap(),
+            }
+        };
         house.test = TestStore { store: store.clone(), clock, world, database };
         house.identity = crate::house::identity(&house.test, &house.master_text, 64);
 

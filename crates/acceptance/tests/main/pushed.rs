@@ -216,7 +216,7 @@ on_a_server! {
         let (flow, browser) = (server.code_flow(&client), server.browser());
         let bring = async |client: &TestClient, uri: &str| browser.get(&by_reference(client, uri)).send().await;
         let uri = reference(&push(&flow, server).await);
-        let changed = format!("{}A", &uri[..uri.len() - 1]);
+        let changed = format!("{}{}", &uri[..uri.len() - 1], if uri.ends_with('A') { 'Q' } else { 'A' });
         let never_made = "urn:ietf:params:oauth:request_uri:AAAA";
         for (who, uri) in [(&other, uri.as_str()), (&client, &changed), (&client, never_made), (&client, &uri[..40])] {
             let answer = bring(who, uri).await.expect(400);

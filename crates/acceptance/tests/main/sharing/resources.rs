@@ -64,10 +64,15 @@ on_a_server! {
         let house = House::at(server).await;
         let (ada, ben) = (house.user("ada").await, house.user("ben").await);
         // Whatever a caller's identifiers look like, they are one part of a path.
-        for id in ["plain", "../../etc/passwd", "a/b?c#d", "ünï cödé", "%2F", "..", "r'; DROP TABLE x --"] {
+        for id in ["plain", "../../etc/passwd", "a/b?c#d", "ünï cödé", "%2F", "...", "r'; DROP TABLE x --"] {
             house.make(("folder", id), &ada, None).await;
             let read = house.admin.get(&path(id)).send().await.expect(200);
             assert_eq!((&read.json()["id"], read.header("etag")), (&json!(id), Some("\"1\"")));
+        }
+        for id in [".", ".."] {
+            let step = json!({"type": "folder", "name": id, "id": id, "owner": user(&ada)});
+            let refused = house.admin.post("/sharing/resources", &step).send().await.expect(422);
+            assert_eq!(pointer(&refused), "/id");
         }
         let new = json!({
             "type": "file", "name": "Plan", "parent": "plain", "owner": user(&ada), "description": "d", "text": "t",
@@ -87,15 +92,15 @@ on_a_server! {
         house.admin.patch(&path(&id), &patch).header("if-match", "\"1\"").send().await.check(412);
         assert_eq!(ids(&house.admin.get(&format!("{}/children", path("plain"))).send().await.expect(200)), std::slice::from_ref(&id));
 
-        let moved = house.admin.post(&format!("{}/move", path(&id)), &json!({"parent": ".."})).send().await.expect(200);
-        assert_eq!((&moved.json()["parent"], moved.header("keyreeve-revision").is_some()), (&json!(".."), true));
+        let moved = house.admin.post(&format!("{}/move", path(&id)), &json!({"parent": "..."})).send().await.expect(200);
+        assert_eq!((&moved.json()["parent"], moved.header("keyreeve-revision").is_some()), (&json!("..."), true));
         let silent = house.admin.post(&format!("{}/move", path(&id)), &json!({})).send().await.expect(422);
         assert_eq!(pointer(&silent), "/parent");
         let given = house.admin.post(&format!("{}/owner", path(&id)), &json!({"owner": user(&ben)})).send().await.expect(200).json();
         assert_eq!(given["owner"], user(&ben));
-        let kept = house.admin.delete(&path("..")).send().await.expect(409).json();
+        let kept = house.admin.delete(&path("...")).send().await.expect(409).json();
         assert!(kept["type"].as_str().unwrap().ends_with("#in-use"), "{kept}");
-        house.admin.delete(&format!("{}?children=remove", path(".."))).send().await.check(204);
+        house.admin.delete(&format!("{}?children=remove", path("..."))).send().await.check(204);
         house.admin.get(&path(&id)).send().await.check(404);
         house.admin.delete("/sharing/types/folder").send().await.check(409);
     }
