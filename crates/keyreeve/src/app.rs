@@ -183,6 +183,7 @@ impl App {
             max_value_bytes: usize::try_from(config.secret_max_kib)
                 .unwrap_or(usize::MAX)
                 .saturating_mul(1_024),
+            public_url: Some(public_url.url().clone()),
             ..SecretsOptions::default()
         };
         let rooms = (identity.clone(), sharing.clone());

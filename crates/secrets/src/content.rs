@@ -1,7 +1,8 @@
 //! Values on their way in: what somebody brings, or what is made here by a recipe.
 
-use crate::{Error, Facts, Kind, Secrets, ssh, x509};
+use crate::{Error, Facts, Kind, Secrets, signing, ssh, x509};
 use keyreeve_base::{TenantId, Timestamp};
+use keyreeve_crypto::sign::Algorithm;
 use keyreeve_crypto::{Secret as SecretText, SecretBytes, strict_json};
 use keyreeve_identity::{Authority, Cause};
 use keyreeve_pki::NewKey;
@@ -32,6 +33,11 @@ pub enum Content {
         private: SecretText,
         /// The certificate and what issued it, in PEM, from the certificate up.
         chain: String,
+    },
+    /// A key that signs tokens: Ed25519, P-256 or RSA, in PEM.
+    SigningKey {
+        /// The private key.
+        private: SecretText,
     },
     /// A file.
     File {
@@ -71,6 +77,11 @@ pub enum Recipe {
     },
     /// An authority of certificates.
     X509Ca(x509::AuthorityRecipe),
+    /// A key that signs tokens.
+    SigningKey {
+        /// What it signs with: `EdDSA`, `ES256` or `RS256`.
+        algorithm: Algorithm,
+    },
 }
 
 /// A policy of passwords: how many characters, and at least how many of which kind; a kind without a number is left out.
@@ -145,6 +156,7 @@ impl Content {
             Self::Password(_) => Kind::Password,
             Self::SshKey { .. } => Kind::SshKey,
             Self::Certificate { .. } => Kind::Certificate,
+            Self::SigningKey { .. } => Kind::SigningKey,
             Self::File { .. } => Kind::File,
             Self::Made(recipe) => recipe.kind(),
         }
@@ -162,6 +174,7 @@ impl Recipe {
             Self::SshCa { hosts: false, .. } => Kind::SshUserCa,
             Self::SshCa { hosts: true, .. } => Kind::SshHostCa,
             Self::X509Ca(_) => Kind::X509Ca,
+            Self::SigningKey { .. } => Kind::SigningKey,
         }
     }
 }
@@ -200,6 +213,7 @@ impl Secrets {
                 ssh::import(self, private, passphrase, comment).await
             }
             Content::Certificate { private, chain } => x509::import(self, private, chain).await,
+            Content::SigningKey { private } => signing::import(self, private).await,
             Content::Made(Recipe::Password(recipe)) => {
                 let generator = recipe.policy().generator();
                 let generator = generator.map_err(|error| Error::invalid("policy", error.to_string()))?;
@@ -213,6 +227,7 @@ impl Secrets {
             }
             Content::Made(Recipe::Certificate(recipe)) => x509::make(self, asker, recipe, cause).await,
             Content::Made(Recipe::X509Ca(recipe)) => x509::make_authority(self, recipe).await,
+            Content::Made(Recipe::SigningKey { algorithm }) => signing::make(self, algorithm).await,
         }
     }
 

@@ -9,9 +9,12 @@ use crate::read::Stored;
 use crate::sealed::Bound;
 use crate::ssh::refused;
 use crate::x509::{MAX_CERTIFICATE_SECONDS, SKEW, hex, lifetime, x509_refused};
-use crate::{CertificateId, CertificateRecipe, Error, Kind, LeaseId, Secret, SecretId, Secrets, schema};
+use crate::{
+    CertificateId, CertificateRecipe, Error, Kind, LeaseId, Secret, SecretId, Secrets, Version, schema,
+};
 use keyreeve_audit::Actor;
 use keyreeve_base::{TenantId, Timestamp};
+use keyreeve_crypto::SecretBytes;
 use keyreeve_identity::{Authority, Cause};
 use keyreeve_pki::KeyPair;
 use keyreeve_pki::ssh::{
@@ -129,6 +132,9 @@ impl Secrets {
         cause: &Cause,
     ) -> Result<HandedOut, Error> {
         let policy = self.open_policy(authority, policy).await?;
+        if policy.policy.kind == Kind::SigningKey {
+            return Err(Error::invalid("policy", "is not one of an authority that certifies"));
+        }
         let id = policy.policy.authority;
         let attempt = Attempt { authority, id, action: "certificate.issue", cause };
         let signer = self.signer(authority.tenant(), id).await?;
@@ -151,6 +157,17 @@ impl Secrets {
 
     async fn signer(&self, tenant: TenantId, id: SecretId) -> Result<Signer, Error> {
         let secret = self.load(tenant, id).await?;
+        let (version, key) = self.authority_key(tenant, id).await?;
+        let key = KeyPair::from_pkcs8(key.expose()).map_err(refused("value"))?;
+        Ok(Signer { secret, number: version.number, key })
+    }
+
+    /// The newest version of an authority, and its private key in PKCS#8.
+    pub(crate) async fn authority_key(
+        &self,
+        tenant: TenantId,
+        id: SecretId,
+    ) -> Result<(Version, SecretBytes), Error> {
         let read = async move |tx: &mut Tx<'_>| {
             tx.query_opt(&schema::READ, &params![tenant, id, None::<i64>], Stored::from_row).await
         };
@@ -160,12 +177,9 @@ impl Secrets {
             return Err(Error::Gone(Box::new(stored.version)));
         }
         let sealer = self.identity().tenants().sealer(tenant).await?;
-        let number = stored.version.number;
-        let bound = Bound { tenant, id, kind: stored.kind, number };
+        let bound = Bound { tenant, id, kind: stored.kind, number: stored.version.number };
         let (wrapped, sealed) = (stored.wrapped.unwrap_or_default(), stored.sealed.unwrap_or_default());
-        let key = KeyPair::from_pkcs8(bound.open(&sealer, &wrapped, &sealed)?.expose())
-            .map_err(refused("value"))?;
-        Ok(Signer { secret, number, key })
+        Ok((stored.version, bound.open(&sealer, &wrapped, &sealed)?))
     }
 
     fn sign_ssh(
@@ -457,7 +471,7 @@ pub(crate) async fn revoke(
 }
 
 /// The names that are asked for, if the policy allows all of them; all that it allows, where none is asked for.
-fn allowed(policy: &Policy, asked: &[String]) -> Result<Vec<String>, Error> {
+pub(crate) fn allowed(policy: &Policy, asked: &[String]) -> Result<Vec<String>, Error> {
     let mut names = if asked.is_empty() { policy.names.clone() } else { asked.to_vec() };
     names.sort_unstable();
     names.dedup();

@@ -6,6 +6,7 @@
 //! | [`Content`], [`Recipe`] | values on their way in: brought, or made here |
 //! | [`KeyValues`] | the same by path, as key/value stores have it |
 //! | [`SigningPolicy`], [`Secrets::issue`] | SSH and X.509 certificates by authorities that never leave; what is revoked |
+//! | [`JwtRules`], [`Secrets::sign_jwt`], [`Secrets::jwks`] | tokens signed for others by keys that never leave; the keys to check them by |
 //! | [`Lease`] | readings and certificates for a time |
 //! | [`SecretSearch`] | lists by filter, order and page |
 //! | [`Secrets::rewrap`] | the keys of versions under another data key, while serving |
@@ -33,6 +34,7 @@ mod content;
 mod error;
 mod id;
 mod issue;
+mod jwt;
 mod kv;
 mod leases;
 mod lists;
@@ -44,6 +46,7 @@ mod schema;
 mod sealed;
 mod search;
 mod service;
+mod signing;
 mod ssh;
 mod sweep;
 mod versions;
@@ -56,6 +59,7 @@ pub use content::{Content, MAX_PASSWORD_BYTES, PasswordRecipe, Recipe};
 pub use error::Error;
 pub use id::{CertificateId, LeaseId, NoId, SecretId};
 pub use issue::{HandedOut, Issued, Wanted};
+pub use jwt::{JwtRules, JwtWanted, MAX_CLAIMS_BYTES, MAX_JWT_SECONDS, SignedJwt};
 pub use keyreeve_identity::{Party, Patch};
 pub use kv::{Entry, KeyValues};
 pub use leases::{Lease, LeaseWish, MAX_LEASES};
@@ -70,6 +74,7 @@ pub use rewrap::{MAX_REWRAP, SEALED};
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use search::{FoundSecrets, SecretCursor, SecretField, SecretSearch, Sort};
 pub use service::{NewSecret, Owner, SecretPatch};
+pub use signing::{MAX_PUBLISHED, MAX_SIGNING_KEYS};
 pub use versions::{Fate, MAX_NAMED};
 pub use watch::THRESHOLD_DAYS;
 pub use workshop::WorkshopSize;
@@ -81,13 +86,14 @@ use keyreeve_sharing::Sharing;
 use keyreeve_store::{Cache, Store};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use url::Url;
 use workshop::Workshop;
 
 /// The most entries that a page of anything has.
 pub const MAX_PAGE: u16 = 500;
 
 /// What the room is set up with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SecretsOptions {
     /// The longest value, files among them, in bytes; up to 64 MiB.
     pub max_value_bytes: usize,
@@ -95,11 +101,18 @@ pub struct SecretsOptions {
     pub max_per_owner: u32,
     /// How much slow work is done at a time.
     pub workshop: WorkshopSize,
+    /// Where the server is found: no token that is signed for others names an issuer there.
+    pub public_url: Option<Url>,
 }
 
 impl Default for SecretsOptions {
     fn default() -> Self {
-        Self { max_value_bytes: 1 << 20, max_per_owner: 10_000, workshop: WorkshopSize::default() }
+        Self {
+            max_value_bytes: 1 << 20,
+            max_per_owner: 10_000,
+            workshop: WorkshopSize::default(),
+            public_url: None,
+        }
     }
 }
 
@@ -116,6 +129,8 @@ struct Inner {
     workshop: Workshop,
     /// What authorities publish.
     published: Arc<Cache<lists::ListKey, Arc<Published>>>,
+    /// The keys of tenants that sign tokens.
+    signing: Arc<Cache<keyreeve_base::TenantId, Arc<[signing::PublicKey]>>>,
     /// Where the last round of the sweep stopped.
     swept: AtomicI64,
 }
@@ -130,10 +145,22 @@ impl Secrets {
         options: &SecretsOptions,
     ) -> Self {
         let most = keyreeve_crypto::seal::MAX_PLAINTEXT_BYTES;
-        let options = SecretsOptions { max_value_bytes: options.max_value_bytes.min(most), ..*options };
+        let options =
+            SecretsOptions { max_value_bytes: options.max_value_bytes.min(most), ..options.clone() };
         let workshop = Workshop::new(options.workshop);
         let (swept, published) = (AtomicI64::new(0), Cache::new(&store, lists::TOPIC, 256));
-        Self(Arc::new(Inner { store, world, sharing, identity, options, workshop, published, swept }))
+        let signing = Cache::new(&store, signing::TOPIC, 256);
+        Self(Arc::new(Inner {
+            store,
+            world,
+            sharing,
+            identity,
+            options,
+            workshop,
+            published,
+            signing,
+            swept,
+        }))
     }
 
     /// Key/value secrets by path.
@@ -170,6 +197,10 @@ impl Secrets {
 
     pub(crate) fn published_lists(&self) -> &Cache<lists::ListKey, Arc<Published>> {
         &self.0.published
+    }
+
+    pub(crate) fn signing_keys(&self) -> &Cache<keyreeve_base::TenantId, Arc<[signing::PublicKey]>> {
+        &self.0.signing
     }
 
     pub(crate) fn swept(&self) -> &AtomicI64 {

@@ -70,7 +70,8 @@ impl Secrets {
 
     async fn publish(&self, tenant: TenantId, id: SecretId, now: Timestamp) -> Result<Arc<Published>, Error> {
         let secret = match self.load(tenant, id).await {
-            Ok(secret) if secret.kind.is_authority() => secret,
+            // A key that signs tokens publishes another way: see `signing`.
+            Ok(secret) if secret.kind.is_authority() && secret.kind != Kind::SigningKey => secret,
             Ok(_) | Err(Error::NotFound(_)) => return Err(Error::NotFound("authority")),
             Err(error) => return Err(error),
         };

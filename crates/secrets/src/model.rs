@@ -47,11 +47,13 @@ pub enum Kind {
     SshHostCa,
     /// The authority that issues certificates.
     X509Ca,
+    /// A key that signs tokens (JWT) for others.
+    SigningKey,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::KeyValue,
         Self::Password,
         Self::SshKey,
@@ -60,6 +62,7 @@ impl Kind {
         Self::SshUserCa,
         Self::SshHostCa,
         Self::X509Ca,
+        Self::SigningKey,
     ];
 
     /// Its word.
@@ -74,13 +77,14 @@ impl Kind {
             Self::SshUserCa => "ssh_user_ca",
             Self::SshHostCa => "ssh_host_ca",
             Self::X509Ca => "x509_ca",
+            Self::SigningKey => "signing_key",
         }
     }
 
     /// Whether its value never leaves: it signs, and nobody reads it.
     #[must_use]
     pub const fn is_authority(self) -> bool {
-        matches!(self, Self::SshUserCa | Self::SshHostCa | Self::X509Ca)
+        matches!(self, Self::SshUserCa | Self::SshHostCa | Self::X509Ca | Self::SigningKey)
     }
 }
 
@@ -99,7 +103,7 @@ impl FromStr for Kind {
 pub struct Settings {
     /// How many versions are kept, from 1 to [`MAX_KEPT`]; older ones are destroyed by the next write.
     pub keep_versions: u32,
-    /// For how long a version that is not the newest is kept, in seconds.
+    /// For how long a version is kept after a newer one came, in seconds.
     pub keep_seconds: Option<u64>,
     /// After how many seconds a version counts as deleted.
     pub version_seconds: Option<u64>,
@@ -125,9 +129,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if !(1..=MAX_KEPT).contains(&self.keep_versions) {
-            return Err(Error::invalid("settings.keep_versions", format!("is not from 1 to {MAX_KEPT}")));
+    pub(crate) fn check(&self, kind: Kind) -> Result<(), Error> {
+        let most = if kind == Kind::SigningKey { crate::signing::MAX_PUBLISHED } else { MAX_KEPT };
+        if !(1..=most).contains(&self.keep_versions) {
+            return Err(Error::invalid("settings.keep_versions", format!("is not from 1 to {most}")));
         }
         for (field, seconds) in [
             ("settings.keep_seconds", self.keep_seconds),
@@ -150,12 +155,16 @@ pub struct Facts {
     /// The public key: OpenSSH's line, or a `SubjectPublicKeyInfo` in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
-    /// Its SHA-256, as OpenSSH prints it; of a certificate, in hexadecimal.
+    /// Its SHA-256, as OpenSSH prints it; of a certificate, in hexadecimal; of a key that signs tokens, its thumbprint (RFC
+    /// 7638), by which tokens name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// What kind of key it is: `ed25519`, `ecdsa-p256`, `ecdsa-p384`, `rsa-3072`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_type: Option<String>,
+    /// The public half of a key that signs tokens, as JSON (RFC 7517).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwk: Option<keyreeve_crypto::sign::Jwk>,
     /// The comment of an SSH key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,

@@ -6,12 +6,13 @@
 
 use crate::access::record_of;
 use crate::model::{check_name, json_text};
-use crate::{Error, Kind, MAX_PAGE, SecretId, Secrets, schema};
+use crate::{Error, JwtRules, Kind, MAX_PAGE, SecretId, Secrets, schema};
 use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_identity::{Authority, Cause, Party, Subject};
 use keyreeve_pki::ssh::Permission;
 use keyreeve_store::{Row, Tx, params};
 use serde_json::json;
+use url::Url;
 
 /// What stands for the user name of whoever asks.
 pub const USERNAME: &str = "{{username}}";
@@ -27,7 +28,7 @@ pub struct Rules {
     /// The users, service accounts and groups that it is open to, besides whoever administers the tenant.
     #[serde(default)]
     pub open_to: Vec<Party>,
-    /// The principals that an SSH certificate may have, or the names of an X.509 one: exact, or [`USERNAME`]; of host names
+    /// The principals that an SSH certificate may have, the names of an X.509 one, or the subjects of a token: exact, or [`USERNAME`]; of host names
     /// also `*.example.org`, for any one label before the rest.
     pub names: Vec<String>,
     /// The longest lifetime, in seconds.
@@ -44,6 +45,9 @@ pub struct Rules {
     /// Whether an X.509 certificate is for clients too.
     #[serde(default)]
     pub client: bool,
+    /// What a token says besides whom it is about: of keys that sign tokens, and of no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtRules>,
 }
 
 /// A signing policy.
@@ -67,7 +71,7 @@ pub struct SigningPolicy {
 }
 
 impl SigningPolicy {
-    fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, keyreeve_store::Error> {
         let corrupt = |_| keyreeve_store::Error::corrupt("a signing policy cannot be read");
         Ok(Self {
             key: row.get(0)?,
@@ -95,7 +99,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 impl Rules {
-    fn check(&self, kind: Kind) -> Result<(), Error> {
+    fn check(&self, kind: Kind, own: Option<&Url>) -> Result<(), Error> {
         let many = [self.names.len(), self.extensions.len(), self.source_addresses.len(), self.open_to.len()];
         if many.into_iter().any(|count| count > MAX_RULES) {
             return Err(Error::invalid("rules", format!("have more than {MAX_RULES} of a kind")));
@@ -106,8 +110,20 @@ impl Rules {
         for name in &self.names {
             check_rule(name, kind)?;
         }
-        if !(60..=MAX_LIFETIME).contains(&self.max_seconds) {
-            return Err(Error::invalid("rules.max_seconds", format!("is not from 60 to {MAX_LIFETIME}")));
+        let longest = if kind == Kind::SigningKey { crate::jwt::MAX_JWT_SECONDS } else { MAX_LIFETIME };
+        if !(60..=longest).contains(&self.max_seconds) {
+            return Err(Error::invalid("rules.max_seconds", format!("is not from 60 to {longest}")));
+        }
+        match (&self.jwt, kind) {
+            (Some(jwt), Kind::SigningKey) => jwt.check(own)?,
+            (None, Kind::SigningKey) => {
+                return Err(Error::invalid("rules.jwt", "is missing, for a key that signs tokens"));
+            }
+            (Some(_), _) => return Err(Error::invalid("rules.jwt", "is for keys that sign tokens")),
+            (None, _) => {}
+        }
+        if self.client && kind != Kind::X509Ca {
+            return Err(Error::invalid("rules.client", "is for authorities of certificates"));
         }
         for extension in &self.extensions {
             permission(extension)?;
@@ -216,7 +232,7 @@ impl Secrets {
         if !secret.kind.is_authority() {
             return Err(Error::invalid("authority", "is none: it signs nothing"));
         }
-        rules.check(secret.kind)?;
+        rules.check(secret.kind, self.options().public_url.as_ref())?;
         self.check_parties(tenant, &rules).await?;
         let (secrets, by, name_text) = (self.clone(), cause.clone(), name.to_owned());
         self.store()
@@ -318,7 +334,7 @@ impl Secrets {
         require_tenant(authority)?;
         let tenant = authority.tenant();
         let policy = self.find_policy(tenant, name).await?;
-        rules.check(policy.kind)?;
+        rules.check(policy.kind, self.options().public_url.as_ref())?;
         self.check_parties(tenant, &rules).await?;
         let (secrets, cause, name_text) = (self.clone(), cause.clone(), name.to_owned());
         self.store()

@@ -4,7 +4,15 @@ use keyreeve_store::{Migration, Statement, joined_statements, statements};
 
 /// The room's tables. A value stands apart from its version, so that its key is wrapped anew without a page of it being
 /// touched.
-pub const MIGRATIONS: &[Migration] = &[TABLES, ISSUED];
+pub const MIGRATIONS: &[Migration] = &[TABLES, ISSUED, SIGNING];
+
+/// The keys of a tenant that sign tokens are looked for by whoever checks one.
+const SIGNING: Migration = Migration {
+    id: "secrets/0003_signing",
+    sql: "
+CREATE INDEX secret_signing ON secret (tenant_id, key) WHERE kind = 'signing_key';
+",
+};
 
 /// What authorities issue, by which policies, and leases.
 const ISSUED: Migration = Migration {
@@ -165,6 +173,13 @@ mod main {
         pub(crate) COUNT_OF_OWNER = "SELECT COUNT(*) FROM (SELECT key FROM secret WHERE tenant_id = $1 AND owner = $2 LIMIT $3) o";
         /// How many secrets a tenant has.
         pub(crate) COUNT = "SELECT COUNT(*) FROM secret WHERE tenant_id = $1";
+        /// A tenant's keys that sign tokens, with their versions, newest first.
+        pub(crate) SIGNING_KEYS = "SELECT s.id, s.parent, s.settings, v.number, v.facts, v.created_at, v.created_by, v.deleted_at, \
+            v.destroyed FROM secret s JOIN secret_version v ON v.secret_key = s.key \
+            WHERE s.tenant_id = $1 AND s.kind = 'signing_key' ORDER BY s.key, v.number DESC LIMIT $2";
+        /// How many a tenant has, up to a bound.
+        pub(crate) COUNT_SIGNING = "SELECT COUNT(*) FROM (SELECT key FROM secret WHERE tenant_id = $1 AND kind = 'signing_key' \
+            LIMIT $2) o";
         /// A new secret.
         pub(crate) INSERT = "INSERT INTO secret (tenant_id, id, kind, resource_key, owner, parent, name, description, labels, \
             mount, path, settings, current, expires_at, announced, created_at, created_by, updated_at, version) \
@@ -224,8 +239,8 @@ mod versions {
             (SELECT key FROM secret_version WHERE secret_key = $1 AND number <= $2)";
         /// Removes all versions up to a number.
         pub(crate) DROP_VERSIONS = "DELETE FROM secret_version WHERE secret_key = $1 AND number <= $2";
-        /// The newest version that is older than a moment, of those before a number.
-        pub(crate) AGED = "SELECT MAX(number) FROM secret_version WHERE secret_key = $1 AND number < $2 AND created_at < $3";
+        /// The newest version up to a number that had come by a moment: those before it had been replaced by then.
+        pub(crate) AGED = "SELECT MAX(number) FROM secret_version WHERE secret_key = $1 AND number <= $2 AND created_at < $3";
         /// The oldest version.
         pub(crate) OLDEST = "SELECT MIN(number) FROM secret_version WHERE secret_key = $1";
         /// Versions whose keys are wrapped by a data key whose name comes before another's.

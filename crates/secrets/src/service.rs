@@ -199,6 +199,9 @@ impl Secrets {
                     let resource = (tenant, held.resource_key);
                     secrets.sharing().hosted().rename(tx, resource, &secret.name).await?;
                 }
+                if touched.contains(&"settings") {
+                    tell(tx, tenant, held.kind).await?;
+                }
                 let detail = json!({"fields": touched});
                 record(tx, &secrets, (tenant, "secret.update", id), (&cause, detail)).await
             })
@@ -265,6 +268,17 @@ impl Secrets {
     }
 }
 
+/// Says that what an authority publishes is otherwise than it was.
+pub(crate) async fn tell(tx: &mut Tx<'_>, tenant: TenantId, kind: Kind) -> Result<(), keyreeve_store::Error> {
+    if kind == Kind::SigningKey {
+        tx.changed(Some(tenant), crate::signing::TOPIC, &tenant.to_string()).await
+    } else if kind.is_authority() {
+        tx.changed(Some(tenant), crate::lists::TOPIC, crate::lists::ALL).await
+    } else {
+        Ok(())
+    }
+}
+
 /// Removes everything of a secret.
 pub(crate) async fn erase(
     tx: &mut Tx<'_>,
@@ -279,7 +293,7 @@ pub(crate) async fn erase(
         if valid.is_some() {
             return Err(Error::InUse("certificates that are valid: revoke them first"));
         }
-        tx.changed(Some(tenant), crate::lists::TOPIC, crate::lists::ALL).await?;
+        tell(tx, tenant, held.kind).await?;
     }
     for statement in [&schema::DROP_LEASES, &schema::DROP_POLICIES, &schema::DROP_CERTIFICATES] {
         tx.execute(statement, &params![held.key]).await?;
@@ -302,7 +316,7 @@ fn check(new: &NewSecret) -> Result<(), Error> {
         check_text("description", description, MAX_DESCRIPTION_BYTES)?;
     }
     check_labels(&new.labels)?;
-    new.settings.check()?;
+    new.settings.check(new.kind)?;
     match &new.content {
         Some(content) if content.kind() != new.kind => {
             Err(Error::invalid("kind", "is not the one of the value"))
@@ -331,7 +345,7 @@ fn patched(secret: &mut Secret, patch: &SecretPatch) -> Result<Vec<&'static str>
         touched.push("labels");
     }
     if let Some(settings) = &patch.settings {
-        settings.check()?;
+        settings.check(secret.kind)?;
         secret.settings.clone_from(settings);
         touched.push("settings");
     }
@@ -431,6 +445,10 @@ async fn insert(tx: &mut Tx<'_>, secrets: &Secrets, prepared: &Prepared, cause: 
         Err(keyreeve_store::Error::Conflict { .. }) => return Err(Error::Taken("path")),
         Err(error) => return Err(error.into()),
     };
+    if new.kind == Kind::SigningKey {
+        crate::signing::check_count(tx, *tenant).await?;
+    }
+    tell(tx, *tenant, new.kind).await?;
     if let Some(material) = material {
         let of = crate::sealed::Bound { tenant: *tenant, id: *id, kind: new.kind, number: 1 };
         insert_version(tx, secrets, (key, of, &new.settings), (material, &prepared.sealer), cause).await?;

@@ -4,7 +4,7 @@ use crate::access::{Attempt, DELETE, ROTATE, WRITE, record};
 use crate::content::{Content, Material};
 use crate::model::{actor_text, json_text};
 use crate::sealed::Bound;
-use crate::service::hold;
+use crate::service::{hold, tell};
 use crate::{Error, Secret, SecretId, Secrets, Settings, Version, schema};
 use keyreeve_identity::{Authority, Cause, Sealer};
 use keyreeve_store::{Tx, params};
@@ -125,9 +125,7 @@ impl Secrets {
                         .await?;
                 let advance = params![tenant, held.key, number, material.expires_at, version.created_at];
                 tx.execute(&schema::ADVANCE, &advance).await?;
-                if held.kind.is_authority() {
-                    tx.changed(Some(tenant), crate::lists::TOPIC, crate::lists::ALL).await?;
-                }
+                tell(tx, tenant, held.kind).await?;
                 forget_old(tx, &secrets, (held.key, number), &held.settings).await?;
                 record(tx, &secrets, (tenant, action, id), (&cause, json!({"version": number}))).await?;
                 Ok::<_, Error>(version)
@@ -200,9 +198,7 @@ impl Secrets {
                     }
                 }
                 if !changed.is_empty() {
-                    if held.kind.is_authority() {
-                        tx.changed(Some(tenant), crate::lists::TOPIC, crate::lists::ALL).await?;
-                    }
+                    tell(tx, tenant, held.kind).await?;
                     tx.execute(&schema::TOUCH, &params![tenant, held.key, now]).await?;
                     let detail = json!({"versions": changed});
                     record(tx, &secrets, (tenant, fate.action(), id), (&cause, detail)).await?;
@@ -261,7 +257,7 @@ pub(crate) async fn forget_old(
     if let Some(seconds) = settings.keep_seconds {
         let before = secrets.world().now().minus(Duration::from_secs(seconds));
         let aged: Option<i64> = tx.scalar(&schema::AGED, &params![key, newest, before]).await?;
-        last = last.max(aged.unwrap_or(0));
+        last = last.max(aged.unwrap_or(0).saturating_sub(1));
     }
     if last > 0 {
         tx.execute(&schema::DROP_VALUES, &params![key, last]).await?;

@@ -26,6 +26,8 @@ mod lists;
 mod reading;
 #[path = "main/rewrapping.rs"]
 mod rewrapping;
+#[path = "main/signing.rs"]
+mod signing;
 
 use keyreeve_testkit::{Engine, on_both_engines};
 

@@ -15,6 +15,7 @@ mod scim;
 mod secrets;
 mod sessions;
 mod sharing;
+mod signing;
 mod tokens;
 mod web;
 

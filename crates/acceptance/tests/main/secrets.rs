@@ -2,6 +2,7 @@
 
 mod certificates;
 pub mod sshd;
+mod tokens;
 mod values;
 
 use keyreeve_acceptance::{Api, Mount, TestUser};

@@ -2,8 +2,8 @@
 //! the command was typed, also when a running server carries it out.
 
 use super::args::{
-    ClientCommand, Command, IssuerCommand, PasswordArg, SecretCommand, SecretKind, SshCommand, UserCommand,
-    ValueArgs,
+    ClientCommand, Command, IssuerCommand, JwtCommand, PasswordArg, SecretCommand, SecretKind, SshCommand,
+    UserCommand, ValueArgs,
 };
 use super::exit::{Exit, Failure};
 use keyreeve_crypto::{Secret, base64url};
@@ -50,6 +50,9 @@ impl Input {
             }
             Command::Secret(SecretCommand::Create(new)) => input.value(new.kind, &new.value)?,
             Command::Secret(SecretCommand::Write { kind, value, .. }) => input.value(*kind, value)?,
+            Command::Jwt(JwtCommand::Sign(asked)) => {
+                input.file = asked.claims_file.as_ref().map(file).transpose()?;
+            }
             Command::Ssh(SshCommand::Sign { public_key, .. }) => input.file = Some(file(public_key)?),
             Command::Api { data: Some(data), .. } => {
                 input.file = Some(if data == "-" { document_from_stdin()? } else { data.clone() });

@@ -1,6 +1,6 @@
 //! Secrets from the command line.
 
-use crate::harness::{CONFLICT, Installation, NOT_FOUND, OK, USAGE};
+use crate::harness::{CONFLICT, Installation, NOT_FOUND, OK, REFUSED, USAGE};
 use keyreeve_testkit::{Engine, on_both_engines};
 use serde_json::json;
 
@@ -57,5 +57,33 @@ on_both_engines! {
         assert_eq!(place.run(&["ssh", "policies", "--json"]).expect(OK).json()[0]["name"], "deploys");
         place.run(&["ssh", "delete-policy", "deploys"]).expect(OK);
         place.run(&["ssh", "sign", "deploys", file.to_str().unwrap()]).expect(NOT_FOUND);
+    }
+
+    async fn tokens_are_signed_by_policies(engine: Engine) {
+        let (place, _) = Installation::initialised(engine).await;
+        let made = place.run(&["secret", "create", "ci-key", "--kind", "signing_key", "--algorithm", "ES256", "--json"]).expect(OK).json();
+        let key = made["id"].as_str().unwrap();
+        let create = ["jwt", "create-policy", "ci", key, "--subject", "deploy", "--issuer", "https://ci.example.org", "--audience", "a", "--audience", "b"];
+        place.run(&[&create[..], &["--fixed", "team=blue", "--claim", "stage=1", "--claim", "stage=two", "--claim", "ref"]].concat()).expect(OK);
+        let file = place.path().join("claims.json");
+        std::fs::write(&file, r#"{"ref": {"branch": "main"}}"#).unwrap();
+        place.run(&["jwt", "sign", "ci"]).expect(REFUSED);
+        place.run(&["jwt", "sign", "ci", "--audience", "a", "--claim", "stage=2"]).expect(REFUSED);
+        let signed = place.run(&["jwt", "sign", "ci", "--audience", "a", "--claims", file.to_str().unwrap(), "--claim", "stage=two", "--seconds", "60"]).expect(OK);
+        let payload = signed.stdout.trim_end().split('.').nth(1).unwrap().to_owned();
+        let claims: serde_json::Value = serde_json::from_slice(&keyreeve_crypto::base64url::decode(&payload).unwrap()).unwrap();
+        assert_eq!((&claims["sub"], &claims["aud"], &claims["team"]), (&json!("deploy"), &json!("a"), &json!("blue")));
+        assert_eq!((&claims["stage"], &claims["ref"]), (&json!("two"), &json!({"branch": "main"})));
+        let all = place.run(&["jwt", "keys", "--json"]).expect(OK).json();
+        assert_eq!(all, place.run(&["jwt", "keys", key, "--json"]).expect(OK).json());
+        assert_eq!((&all["keys"][0]["kid"], &all["keys"][0]["alg"]), (&made["facts"]["fingerprint"], &json!("ES256")));
+        // A key that was brought is rotated into one of the same kind.
+        place.run(&["secret", "delete", key]).expect(OK);
+        std::fs::write(&file, "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n").unwrap();
+        let brought = place.run(&["secret", "create", "brought", "--kind", "signing_key", "--file", file.to_str().unwrap(), "--json"]).expect(OK).json();
+        assert_eq!(brought["facts"]["jwk"]["x"], "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "RFC 8037 appendix A");
+        assert_eq!(brought["facts"]["fingerprint"], "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        let rotated = place.run(&["secret", "rotate", brought["id"].as_str().unwrap(), "--json"]).expect(OK).json();
+        assert_eq!(rotated["facts"]["jwk"]["alg"], "EdDSA");
     }
 }

@@ -46,7 +46,12 @@ pub async fn house(engine: Engine) -> House {
     let identity =
         Identity::new(store.clone(), world.clone(), master.into(), &identity_options).expect("a room");
     let sharing = Sharing::new(store.clone(), world.clone(), identity.clone(), &SharingOptions::default());
-    let options = SecretsOptions { max_per_owner: 5, max_value_bytes: 65_536, ..SecretsOptions::default() };
+    let options = SecretsOptions {
+        max_per_owner: 5,
+        max_value_bytes: 65_536,
+        public_url: Some("https://id.example.org".parse().expect("an address")),
+        ..SecretsOptions::default()
+    };
     let secrets = Secrets::new(store, world, (identity.clone(), sharing.clone()), &options);
     let tenant = make_tenant(&identity, "default").await;
     let admin = identity.authority_of_operator(tenant).await.expect("an authority");

@@ -28,6 +28,7 @@ fn rules(names: &[&str], open_to: Vec<Party>) -> Rules {
         force_command: None,
         source_addresses: Vec::new(),
         client: false,
+        jwt: None,
     }
 }
 

@@ -63,6 +63,7 @@ on_both_engines! {
         let rules = Rules {
             open_to: vec![], names: vec!["deploy".into()], max_seconds: 600, extensions: vec![], force_command: None,
             source_addresses: vec![], client: false,
+            jwt: None,
         };
         house.secrets.create_policy(admin, ("p", ca.id, rules), &by()).await.unwrap();
         let about = SshKeyPair::generate(NewKey::Ed25519, "").unwrap().public().to_string();

@@ -181,6 +181,7 @@ fn body_of(operation: &str, tag: &str, targets: &Targets) -> Value {
         }
         "sign_ssh_key" => json!({"policy": "none", "public_key": "x"}),
         "sign_certificate_request" => json!({"policy": "none", "request": "x"}),
+        "sign_jwt" => json!({"policy": "none"}),
         "renew_lease" => json!({"seconds": 60}),
         "create_client" => json!({"name": "New"}),
         "create_tenant" => json!({"slug": format!("new-{tag}")}),

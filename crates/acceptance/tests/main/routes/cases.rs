@@ -124,6 +124,8 @@ pub const CASES: &[Case] = &[
     case("ssh_authority_krl", "GET", nothing, [Status(404), Status(404), Status(404)]),
     case("pki_authority_chain", "GET", nothing, [Status(404), Status(404), Status(404)]),
     case("pki_authority_crl", "GET", nothing, [Status(404), Status(404), Status(404)]),
+    case("secrets_jwks", "GET", nothing, [Says(200, "keys"), Says(200, "keys"), Says(200, "keys")]),
+    case("secret_jwks", "GET", nothing, [Status(404), Status(404), Status(404)]),
     // ── documents ──
     case("openid_configuration", "GET", nothing, [Status(200), Status(200), Status(200)]),
     case("oauth_metadata", "GET", nothing, [Status(200), Status(200), Status(200)]),

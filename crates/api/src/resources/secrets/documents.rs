@@ -3,6 +3,7 @@
 use crate::refused::{INVALID_BODY, Refused};
 use crate::resources::PartyRef;
 use crate::when::When;
+use keyreeve_crypto::sign::{Algorithm, Jwk};
 use keyreeve_crypto::{Secret as SecretText, SecretBytes, base64url};
 use keyreeve_identity::Patch;
 use keyreeve_secrets::{Content, Facts, Kind, Owner, Recipe, Secret, Settings, Version};
@@ -32,6 +33,8 @@ pub(super) enum KindDoc {
     SshHostCa,
     /// The authority that issues certificates.
     X509Ca,
+    /// A key that signs tokens (JWT) for others.
+    SigningKey,
 }
 
 impl From<Kind> for KindDoc {
@@ -45,6 +48,7 @@ impl From<Kind> for KindDoc {
             Kind::SshUserCa => Self::SshUserCa,
             Kind::SshHostCa => Self::SshHostCa,
             Kind::X509Ca => Self::X509Ca,
+            Kind::SigningKey => Self::SigningKey,
         }
     }
 }
@@ -60,6 +64,7 @@ impl From<KindDoc> for Kind {
             KindDoc::SshUserCa => Self::SshUserCa,
             KindDoc::SshHostCa => Self::SshHostCa,
             KindDoc::X509Ca => Self::X509Ca,
+            KindDoc::SigningKey => Self::SigningKey,
         }
     }
 }
@@ -72,7 +77,7 @@ pub(super) struct SettingsDoc {
     /// How many versions are kept; older ones are destroyed by the next write.
     #[schema(minimum = 1, maximum = 1000)]
     keep_versions: u32,
-    /// For how long a version that is not the newest is kept.
+    /// For how long a version is kept after a newer one came.
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_seconds: Option<u64>,
     /// After how long a version counts as deleted.
@@ -180,6 +185,12 @@ pub(super) enum RecipeDoc {
         /// For how long.
         seconds: u64,
     },
+    /// A key that signs tokens.
+    SigningKey {
+        /// `EdDSA`, `ES256` or `RS256` (3072 bits).
+        #[schema(value_type = String)]
+        algorithm: Algorithm,
+    },
 }
 
 const fn twenty_four() -> u32 {
@@ -218,7 +229,7 @@ pub(super) struct ValueDoc {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     password: Option<SecretText>,
-    /// A private key: of an `ssh_key` in OpenSSH's format or in PEM, of a `certificate` in PEM.
+    /// A private key: of an `ssh_key` in OpenSSH's format or in PEM, of a `certificate` and a `signing_key` in PEM.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     private_key: Option<SecretText>,
@@ -248,7 +259,8 @@ pub(super) struct ValueDoc {
 }
 
 impl ValueDoc {
-    pub(super) fn read(self) -> Result<Content, Refused> {
+    /// What is brought or to be made, for a secret of this kind where the kind is said.
+    pub(super) fn read(self, kind: Option<KindDoc>) -> Result<Content, Refused> {
         let Self { data, password, private_key, certificate, base64, make, .. } = self;
         let given =
             [data.is_some(), password.is_some(), private_key.is_some(), base64.is_some(), make.is_some()];
@@ -267,6 +279,7 @@ impl ValueDoc {
         }
         if let Some(private) = private_key {
             return Ok(match certificate {
+                None if kind == Some(KindDoc::SigningKey) => Content::SigningKey { private },
                 Some(chain) => Content::Certificate { private, chain },
                 None => Content::SshKey { private, passphrase: self.passphrase, comment: self.comment },
             });
@@ -345,9 +358,13 @@ pub(super) struct FactsDoc {
     /// The public key: OpenSSH's line, or in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
-    /// Its SHA-256 as OpenSSH prints it; of a certificate, in hexadecimal.
+    /// Its SHA-256 as OpenSSH prints it; of a certificate, in hexadecimal; of a key that signs tokens, its `kid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<String>,
+    /// The public half of a key that signs tokens, as JSON (RFC 7517).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    jwk: Option<Jwk>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -386,6 +403,7 @@ impl From<&Facts> for FactsDoc {
             recipe: facts.recipe.as_ref().and_then(RecipeDoc::of),
             public_key: facts.public_key,
             fingerprint: facts.fingerprint,
+            jwk: facts.jwk,
             key_type: facts.key_type,
             comment: facts.comment,
             certificate: facts.certificate,

@@ -1,6 +1,7 @@
 //! Signing policies, certificates by them, and what authorities publish.
 
 use super::documents::KindDoc;
+use super::jwt::JwtRulesDoc;
 use super::leases::LeaseDoc;
 use super::secrets;
 use crate::call::Call;
@@ -27,7 +28,7 @@ const POLICIES: &str = "/api/v1/signing-policies";
 const POLICY: &str = "/api/v1/signing-policies/{policy}";
 
 /// Where what an authority publishes is kept by others, and for how long.
-const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
+pub(super) const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
 pub(super) fn table() -> Table {
     certificates(policies(Table::new("Certificates")))
@@ -133,7 +134,7 @@ fn certificates(table: Table) -> Table {
 }
 
 /// What everybody may read of authorities: their keys and certificates, and what they have revoked.
-pub(crate) fn public(routes: Routes<ApiState>) -> Routes<ApiState> {
+pub(super) fn public(routes: Routes<ApiState>) -> Routes<ApiState> {
     routes
         .get("/api/v1/ssh/authorities/{authority}/keys", Guard::Public, "ssh_authority_keys", ssh_keys)
         .get("/api/v1/ssh/authorities/{authority}/krl", Guard::Public, "ssh_authority_krl", ssh_list)
@@ -149,7 +150,7 @@ struct RulesDoc {
     /// The users, service accounts and groups that it is open to, besides administrators.
     #[serde(default)]
     open_to: Vec<PartyRef>,
-    /// The principals of an SSH certificate, or the names of an X.509 one.
+    /// The principals of an SSH certificate, the names of an X.509 one, or the subjects of a token.
     names: Vec<String>,
     /// The longest lifetime.
     max_seconds: u64,
@@ -165,6 +166,9 @@ struct RulesDoc {
     /// Whether an X.509 certificate is for clients too.
     #[serde(default)]
     client: bool,
+    /// What a token says besides whom it is about: of a `signing_key`, and of no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwt: Option<JwtRulesDoc>,
 }
 
 impl From<RulesDoc> for Rules {
@@ -177,6 +181,7 @@ impl From<RulesDoc> for Rules {
             force_command: doc.force_command,
             source_addresses: doc.source_addresses,
             client: doc.client,
+            jwt: doc.jwt.map(Into::into),
         }
     }
 }
@@ -192,6 +197,7 @@ impl From<&Rules> for RulesDoc {
             force_command: rules.force_command,
             source_addresses: rules.source_addresses,
             client: rules.client,
+            jwt: rules.jwt.map(Into::into),
         }
     }
 }
@@ -203,7 +209,7 @@ impl From<&Rules> for RulesDoc {
 struct NewPolicyDoc {
     /// The name, unique in the tenant.
     name: String,
-    /// The identifier of the authority: a secret of the kind `ssh_user_ca`, `ssh_host_ca` or `x509_ca`.
+    /// The identifier of the authority: a secret of the kind `ssh_user_ca`, `ssh_host_ca`, `x509_ca` or `signing_key`.
     authority: String,
     rules: RulesDoc,
 }
@@ -384,7 +390,7 @@ async fn delete(call: Call) -> Result<Reply, Refused> {
 async fn sign(call: Call) -> Result<Reply, Refused> {
     let doc: SignDoc = call.body()?;
     let policy = secrets(&call).policy(call.authority(), &doc.policy).await?;
-    if policy.kind == Kind::X509Ca {
+    if !matches!(policy.kind, Kind::SshUserCa | Kind::SshHostCa) {
         return Err(Refused::of(INVALID_BODY).at("/policy", "is not one of an authority of SSH keys"));
     }
     let wanted =
@@ -437,7 +443,7 @@ async fn revoke(call: Call) -> Result<Reply, Refused> {
 }
 
 /// The parameters of a public path; the tenant may be among them.
-type Parts = Path<HashMap<String, String>>;
+pub(super) type Parts = Path<HashMap<String, String>>;
 
 async fn published(
     state: &ApiState,

@@ -4,21 +4,27 @@ mod bulk;
 mod content;
 mod documents;
 mod issuing;
+mod jwt;
 mod leases;
 mod one;
 mod values;
 
-pub(crate) use issuing::public;
-
 use crate::call::Call;
 use crate::operation::Table;
 use crate::refused::Refused;
+use crate::state::ApiState;
+use keyreeve_http::route::Routes;
 use keyreeve_secrets::{SecretId, Secrets};
 
 pub(super) fn table() -> Table {
-    [bulk::table(), values::table(), content::table(), leases::table(), issuing::table()]
+    [bulk::table(), values::table(), content::table(), leases::table(), issuing::table(), jwt::table()]
         .into_iter()
         .fold(one::table(), Table::merge)
+}
+
+/// What everybody may read.
+pub(crate) fn public(routes: Routes<ApiState>) -> Routes<ApiState> {
+    jwt::public(issuing::public(routes))
 }
 
 fn secrets(call: &Call) -> &Secrets {

@@ -1,6 +1,6 @@
 //! Secrets themselves, without their values.
 
-use super::documents::{NewSecretDoc, SecretDoc, SecretPatchDoc, ValueDoc, owner_of};
+use super::documents::{NewSecretDoc, SecretDoc, SecretPatchDoc, owner_of};
 use super::{named, secrets};
 use crate::call::{Call, Made};
 use crate::operation::{Operation, Table};
@@ -144,8 +144,8 @@ pub(super) fn read(doc: NewSecretDoc) -> Result<NewSecret, Refused> {
         _ => return Err(Refused::of(INVALID_BODY).at("/path", "and the mount go together")),
     };
     Ok(NewSecret {
+        content: doc.value.map(|value| value.read(Some(doc.kind))).transpose()?,
         kind: doc.kind.into(),
-        content: doc.value.map(ValueDoc::read).transpose()?,
         name: doc.name,
         description: doc.description,
         labels: doc.labels,

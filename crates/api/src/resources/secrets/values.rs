@@ -274,14 +274,16 @@ async fn value_of(call: &Call, opened: &Opened, doc: ReadDoc) -> Result<OpenedVa
             value.private_key = Some(secrets(call).private_pem(opened)?.expose().to_owned());
         }
         Kind::File => value.base64 = Some(base64url::encode(opened.value.expose())),
-        Kind::SshUserCa | Kind::SshHostCa | Kind::X509Ca => return Err(Error::NotFound("value").into()),
+        Kind::SshUserCa | Kind::SshHostCa | Kind::X509Ca | Kind::SigningKey => {
+            return Err(Error::NotFound("value").into());
+        }
     }
     Ok(value)
 }
 
 async fn write(call: Call) -> Result<Reply, Refused> {
     let doc: WriteDoc = call.body()?;
-    let (content, cause) = (doc.value.read()?, call.cause().await?);
+    let (content, cause) = (doc.value.read(None)?, call.cause().await?);
     let id = named(&call)?;
     let written = secrets(&call).write(call.authority(), id, content, doc.follows, &cause).await?;
     Reply::ok(&VersionDoc::from(&written))

@@ -6,6 +6,7 @@ mod common;
 mod directory;
 mod events;
 mod insight;
+mod jwt;
 mod remote;
 mod secrets;
 mod sharing;
@@ -19,6 +20,7 @@ pub use common::{Edits, InTenant, Paging};
 pub use directory::{GroupCommand, MapperCommand, MemberArg, PartyKind, RoleCommand, ServiceAccountCommand};
 pub use events::{AuditCommand, AuditExport, AuditFilter, AuditFollow, WebhookCommand};
 pub use insight::InsightCommand;
+pub use jwt::{JwtCommand, JwtPolicy, JwtSign};
 pub use remote::{LoginArgs, Remote};
 pub use secrets::{
     PolicyCreate, SecretArg, SecretCommand, SecretCreate, SecretKind, SshCommand, ValueArgs, VersionFate,
@@ -217,6 +219,9 @@ Works while the server runs and changes nothing. Exits with 5 when a check faile
     /// SSH certificates: sign, policies, revoke
     #[command(subcommand)]
     Ssh(SshCommand),
+    /// Tokens that are signed for others: sign, policies, the keys to check them by
+    #[command(subcommand)]
+    Jwt(JwtCommand),
     /// Webhooks: addresses that are told of audit entries
     #[command(subcommand)]
     Webhook(WebhookCommand),

@@ -17,6 +17,7 @@ Examples:
   keyreeve secret create deploy --kind ssh_key --key-type ed25519
   keyreeve secret create settings --kind key_value --file settings.json --mount kv --path app/settings
   keyreeve secret create users-ca --kind ssh_user_ca --key-type ed25519
+  keyreeve secret create ci-key --kind signing_key --algorithm ES256
 
 A password comes from standard input, a key_value, a private key or a file from --file.")]
     Create(Box<SecretCreate>),
@@ -166,6 +167,8 @@ pub enum SecretKind {
     SshUserCa,
     /// The authority that signs SSH keys of hosts
     SshHostCa,
+    /// A key that signs tokens (JWT) for others
+    SigningKey,
 }
 
 /// What becomes of versions.
@@ -196,6 +199,9 @@ pub struct SecretCreate {
     /// What kind of key is made: ed25519, ecdsa-p256, ecdsa-p384, rsa-3072, rsa-4096
     #[arg(long, value_name = "TYPE", default_value = "ed25519")]
     pub key_type: String,
+    /// What a key signs tokens with that is made: EdDSA, ES256, RS256
+    #[arg(long, value_name = "NAME", default_value = "EdDSA")]
+    pub algorithm: String,
     /// What it is for
     #[arg(long)]
     pub description: Option<String>,

@@ -6,6 +6,7 @@ pub(super) mod audit;
 mod clients;
 mod groups;
 mod insight;
+mod jwt;
 mod keys;
 mod mappers;
 mod names;
@@ -49,6 +50,7 @@ pub async fn run(api: &Api, command: &Command, input: Input) -> Result<Output, F
         Command::Sharing(command) => sharing::run(api, command).await,
         Command::Secret(command) => secrets::run(api, command, input).await,
         Command::Ssh(command) => secrets::ssh(api, command, input).await,
+        Command::Jwt(command) => jwt::run(api, command, input).await,
         Command::Webhook(command) => webhooks::run(api, command).await,
         Command::Insight(command) => insight::run(api.installation()?, command).await,
         Command::Api { method, path, tenant, version, .. } => {

@@ -53,7 +53,7 @@ const LEASES: Fields = &[
     ("ENDS", "/expires_at"),
     ("REVOKED", "/revoked_at"),
 ];
-const POLICY: Fields = &[
+pub(super) const POLICY: Fields = &[
     ("name", "/name"),
     ("authority", "/authority"),
     ("kind", "/kind"),
@@ -162,7 +162,7 @@ fn brought(kind: SecretKind, input: &Input) -> Result<Value, Failure> {
     match kind {
         SecretKind::Password => Ok(json!({"password": text.trim_end_matches(['\r', '\n'])})),
         SecretKind::KeyValue => Ok(json!({"data": super::document(text)?})),
-        SecretKind::SshKey => Ok(json!({"private_key": text})),
+        SecretKind::SshKey | SecretKind::SigningKey => Ok(json!({"private_key": text})),
         SecretKind::File => Ok(json!({"base64": text})),
         SecretKind::SshUserCa | SecretKind::SshHostCa => {
             Err(Failure::usage("the key of an authority is made by the server, and never leaves it"))
@@ -185,6 +185,9 @@ async fn create(api: &Api, new: &SecretCreate, input: &Input) -> Result<Output, 
         (SecretKind::SshHostCa, true) => {
             ("ssh_host_ca", json!({"make": {"make": "ssh_ca", "hosts": true, "key_type": new.key_type}}))
         }
+        (SecretKind::SigningKey, true) => {
+            ("signing_key", json!({"make": {"make": "signing_key", "algorithm": new.algorithm}}))
+        }
         (kind, _) => (
             match kind {
                 SecretKind::Password => "password",
@@ -193,6 +196,7 @@ async fn create(api: &Api, new: &SecretCreate, input: &Input) -> Result<Output, 
                 SecretKind::File => "file",
                 SecretKind::SshUserCa => "ssh_user_ca",
                 SecretKind::SshHostCa => "ssh_host_ca",
+                SecretKind::SigningKey => "signing_key",
             },
             brought(kind, input)?,
         ),
@@ -253,14 +257,24 @@ pub(super) async fn ssh(api: &Api, command: &SshCommand, input: Input) -> Result
     }
 }
 
+/// Users and groups, as documents name them.
+pub(super) async fn parties(
+    api: &Api,
+    tenant: &str,
+    (users, groups): (&[String], &[String]),
+) -> Result<Vec<Value>, Failure> {
+    let mut parties = Vec::new();
+    let users = users.iter().map(|name| (name, PartyKind::User));
+    for (name, kind) in users.chain(groups.iter().map(|name| (name, PartyKind::Group))) {
+        let (kind, id) = names::party(api, tenant, &MemberArg { member: name.clone(), kind }).await?;
+        parties.push(json!({"kind": kind, "id": id}));
+    }
+    Ok(parties)
+}
+
 async fn create_policy(api: &Api, new: &PolicyCreate) -> Result<Output, Failure> {
     let tenant = &new.tenant.tenant;
-    let mut open_to = Vec::new();
-    let users = new.open_to.iter().map(|name| (name, PartyKind::User));
-    for (name, kind) in users.chain(new.open_to_groups.iter().map(|name| (name, PartyKind::Group))) {
-        let (kind, id) = names::party(api, tenant, &MemberArg { member: name.clone(), kind }).await?;
-        open_to.push(json!({"kind": kind, "id": id}));
-    }
+    let open_to = parties(api, tenant, (&new.open_to, &new.open_to_groups)).await?;
     let rules = json!({
         "names": new.names, "max_seconds": new.seconds, "extensions": new.extensions, "open_to": open_to,
     });
