@@ -8,9 +8,10 @@
 //! The tenant is part of every key, so that nothing that a caller chooses can reach another tenant's entry.
 
 use crate::{Change, Store};
+use foldhash::fast::RandomState;
 use keyreeve_base::TenantId;
 use metrics::{Counter, counter};
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,7 +86,7 @@ where
     ) -> Arc<Self> {
         let cache = Arc::new(Self {
             store: store.clone(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             epoch: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
@@ -166,18 +167,29 @@ where
     /// The value of `key` if memory holds a current one.
     #[must_use]
     pub fn peek(&self, tenant: TenantId, key: &K) -> Option<V> {
-        let found = self.current(tenant, key);
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
-        counter.increment(1);
+        let found = self.look(tenant, key);
+        self.count(u64::from(found.is_some()), u64::from(found.is_none()));
         found
     }
 
-    fn current(&self, tenant: TenantId, key: &K) -> Option<V> {
+    /// The same, not counted: for who looks many up, and counts them together ([`Cache::count`]).
+    #[must_use]
+    pub fn look(&self, tenant: TenantId, key: &K) -> Option<V> {
         if !self.store.fresh(STALENESS) {
             return None;
         }
         let held = self.entries.get(&(tenant, key.clone()))?;
         (held.version == self.version(tenant, key)).then_some(held.value)
+    }
+
+    /// Counts so many values that were in memory, and so many that were not.
+    pub fn count(&self, hits: u64, misses: u64) {
+        // All threads write to these counters.
+        for (counter, more) in [(&self.hits, hits), (&self.misses, misses)] {
+            if more > 0 {
+                counter.increment(more);
+            }
+        }
     }
 
     fn version(&self, tenant: TenantId, key: &K) -> Version {

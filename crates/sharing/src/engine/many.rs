@@ -1,12 +1,13 @@
 //! Many checks at once: what they have in common is found out once.
 
+use super::walk::Places;
 use super::{Ground, Node, Who};
 use crate::model::Model;
 use crate::questions::{Check, Decision, Denial};
 use crate::{Error, Sharing};
+use foldhash::{HashMap, HashMapExt as _};
 use keyreeve_base::TenantId;
 use keyreeve_identity::Party;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What is known while a batch is answered.
@@ -17,7 +18,7 @@ pub(crate) struct Batch<'a> {
     who: HashMap<Party, Asker>,
     /// Resources that are there, with all above them: nothing of that was removed.
     nodes: Vec<Known>,
-    places: HashMap<i64, usize>,
+    places: Places,
     /// By question and node: whether what lies below the node has it from there, or from further above.
     below: HashMap<(Question, usize), bool>,
 }
@@ -53,7 +54,7 @@ impl<'a> Batch<'a> {
             model: sharing.model(tenant).await?,
             who,
             nodes: Vec::with_capacity(checks.len().saturating_mul(4).min(4_096)),
-            places: HashMap::with_capacity(checks.len().saturating_mul(4).min(4_096)),
+            places: Places::with_capacity(checks.len().saturating_mul(4).min(4_096)),
             below: HashMap::new(),
         })
     }

@@ -4,14 +4,17 @@ use super::node::{HeldKey, MAX_KEPT};
 use super::{Grants, Held, Node, Who};
 use crate::model::{Model, TypeEntry};
 use crate::{Error, Sharing, schema};
+use foldhash::HashMap;
 use keyreeve_base::TenantId;
 use keyreeve_store::{Row, Tx, params};
-use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// The most rows that a walk reads in one statement; where there are more, they are read node by node.
 const AT_ONCE: i64 = 4_096;
+
+/// Where the nodes of these keys stand.
+pub(super) type Places = HashMap<i64, usize>;
 
 /// A resource with everything above it: itself first, what has no parent last.
 #[derive(Debug, Clone)]
@@ -77,7 +80,7 @@ impl Sharing {
     /// The resource of this key and everything above it; none where it, or something above it, was removed.
     pub(crate) async fn walk(&self, tenant: TenantId, key: i64) -> Result<Option<Seen>, Error> {
         let model = self.model(tenant).await?;
-        let nodes = self.walk_until(tenant, key, &HashMap::new()).await?;
+        let nodes = self.walk_until(tenant, key, &Places::default()).await?;
         Ok(nodes.map(|nodes| Seen { tenant, model, nodes }))
     }
 
@@ -86,14 +89,19 @@ impl Sharing {
         &self,
         tenant: TenantId,
         key: i64,
-        known: &HashMap<i64, usize>,
+        known: &Places,
     ) -> Result<Option<Vec<Arc<Node>>>, Error> {
+        let cache = &self.engine().nodes;
         let mut nodes = Vec::with_capacity(12);
         let mut next = Some(key);
+        let mut misses = 0_u64;
         while let Some(key) = next.filter(|key| !known.contains_key(key)) {
-            let node = match self.engine().nodes.peek(tenant, &key) {
+            let node = match cache.look(tenant, &key) {
                 Some(node) => node,
-                None => self.load(tenant, key).await?,
+                None => {
+                    misses = misses.saturating_add(1);
+                    self.load(tenant, key).await?
+                }
             };
             let Some(node) = node.filter(|node| node.alive) else { return Ok(None) };
             next = node.parent;
@@ -102,6 +110,9 @@ impl Sharing {
                 return Err(keyreeve_store::Error::corrupt("a resource has too much above it").into());
             }
         }
+        let walked = u64::try_from(nodes.len()).unwrap_or(u64::MAX);
+        // What was not there, the load has counted.
+        cache.count(walked.saturating_sub(misses), 0);
         Ok(Some(nodes))
     }
 
@@ -117,7 +128,7 @@ impl Sharing {
             let one = params![tenant, key, AT_ONCE];
             tx.query(&schema::NODE, &one, |row| nodes.add(row)).await?;
             let above = nodes.nodes.first().and_then(|node| node.parent);
-            if let Some(parent) = above.filter(|parent| known.peek(tenant, parent).is_none()) {
+            if let Some(parent) = above.filter(|parent| known.look(tenant, parent).is_none()) {
                 let up = params![tenant, parent, limit, AT_ONCE];
                 tx.query(&schema::NODES_UP, &up, |row| nodes.add(row)).await?;
             }
@@ -228,7 +239,7 @@ fn of_party(grants: &[Held], party: Uuid) -> &[Held] {
 struct Collected {
     nodes: Vec<Node>,
     grants: Vec<Vec<Held>>,
-    places: HashMap<i64, usize>,
+    places: Places,
     rows: i64,
 }
 
