@@ -299,6 +299,8 @@ fn refusals() -> Map<String, Value> {
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The document is of another type.", &[]),
         (StatusCode::UNPROCESSABLE_ENTITY, "A value is not acceptable.", &[]),
         (StatusCode::TOO_MANY_REQUESTS, "The caller asks too often.", &["Retry-After", "RateLimit"]),
+        (StatusCode::BAD_GATEWAY, "A secret store elsewhere did not do it.", &[]),
+        (StatusCode::GATEWAY_TIMEOUT, "A secret store elsewhere did not answer in time.", &[]),
         (StatusCode::SERVICE_UNAVAILABLE, "The server has too much to do.", &["Retry-After"]),
     ];
     told.iter()

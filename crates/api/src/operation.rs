@@ -93,6 +93,8 @@ pub(crate) struct Operation {
     pub(crate) conflicts: bool,
     /// It says behind which revision its change is.
     pub(crate) revises: bool,
+    /// It may ask another server, which can fail or be silent.
+    pub(crate) reaches: bool,
     /// It is one of AuthZEN, which has its own word on headers and on documents of another type.
     pub(crate) authzen: bool,
 }
@@ -118,6 +120,7 @@ impl Operation {
             creates: false,
             versioned: false,
             conflicts: false,
+            reaches: false,
             revises: false,
             authzen: false,
         }
@@ -216,6 +219,12 @@ impl Operation {
         self
     }
 
+    /// May ask another server, which can fail or be silent.
+    pub(crate) const fn reaches(mut self) -> Self {
+        self.reaches = true;
+        self
+    }
+
     /// Is one of AuthZEN: it answers with the caller's own `X-Request-ID`, and a document of another type by 400.
     pub(crate) const fn of_authzen(mut self) -> Self {
         self.authzen = true;
@@ -248,6 +257,7 @@ impl Operation {
         also(self.versioned && read, &[StatusCode::NOT_MODIFIED]);
         also(self.versioned && !read, &[StatusCode::PRECONDITION_FAILED]);
         also(self.conflicts, &[StatusCode::CONFLICT]);
+        also(self.reaches, &[StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT]);
         also(
             self.body.is_some(),
             &[StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE],

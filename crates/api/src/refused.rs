@@ -75,6 +75,10 @@ kinds! {
         "Wait as long as `Retry-After` says. `RateLimit` tells what is left."
     BUSY "busy" SERVICE_UNAVAILABLE "The server has too much to do"
         "Send the request again after `Retry-After`."
+    STORE_FAILED "store-failed" BAD_GATEWAY "A secret store elsewhere did not do it"
+        "`detail` names the store and says what it did instead. Whoever administers the tenant can check the store."
+    STORE_SILENT "store-silent" GATEWAY_TIMEOUT "A secret store elsewhere did not answer in time"
+        "Whether it did what it was asked is not known. Read what there is before you try again."
     FAILED "failed" INTERNAL_SERVER_ERROR "The server failed"
         "The log of the server has the reason, under the request's identifier that `instance` names."
 }
@@ -331,6 +335,8 @@ impl From<keyreeve_secrets::Error> for Refused {
             Error::Taken(field) => Self::taken(field),
             error @ Error::InUse(_) => Self::of(IN_USE).detail(error.to_string()),
             Error::VersionConflict => Self::of(CHANGED),
+            error @ Error::Elsewhere { late: true, .. } => Self::of(STORE_SILENT).detail(error.to_string()),
+            error @ Error::Elsewhere { .. } => Self::of(STORE_FAILED).detail(error.to_string()),
             error @ Error::CheckAndSet { .. } => Self::of(SUPERSEDED).at("/follows", error.to_string()),
             Error::Invalid { field: "cursor", problem } => Self::parameter("after", problem),
             Error::Invalid { field, problem } => Self::unacceptable(&field_of_secret(field), &problem),

@@ -184,6 +184,7 @@ impl App {
                 .unwrap_or(usize::MAX)
                 .saturating_mul(1_024),
             public_url: Some(public_url.url().clone()),
+            fetcher: Some(fetcher.clone()),
             ..SecretsOptions::default()
         };
         let rooms = (identity.clone(), sharing.clone());

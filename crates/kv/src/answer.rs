@@ -97,6 +97,9 @@ impl From<Error> for Refused {
             Error::VersionConflict | Error::Repeated(_) | Error::KeyReused | Error::InUse(_) => {
                 Self::bad("it was changed by someone else in the meantime")
             }
+            // The value lies in a store elsewhere.
+            Error::Elsewhere { late: true, .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, error.to_string()),
+            Error::Elsewhere { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
             error => Self::internal(&error),
         }
     }

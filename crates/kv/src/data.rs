@@ -132,13 +132,15 @@ pub(crate) async fn delete(call: Call, at: At) -> Result<Response, Refused> {
     call.writes()?;
     let place = at.place()?;
     let done = match call.find(&place).await {
-        Ok(secret) if secret.current > 0 => {
-            let (numbers, kv) = ([secret.current], call.kv());
-            kv.decide_on(call.authority(), &place, Fate::Delete, &numbers, call.cause())
-                .await
-                .map_err(Refused::from)
-        }
-        Ok(_) => Ok(0),
+        Ok(secret) => match call.state.secrets.newest(call.authority(), &secret).await? {
+            0 => Ok(0),
+            newest => {
+                let kv = call.kv();
+                kv.decide_on(call.authority(), &place, Fate::Delete, &[newest], call.cause())
+                    .await
+                    .map_err(Refused::from)
+            }
+        },
         Err(refused) => Err(refused),
     };
     crate::fate::settled(done)

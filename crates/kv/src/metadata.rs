@@ -48,7 +48,7 @@ fn document(secret: &Secret, versions: &[Version]) -> Value {
     json!({
         "cas_required": settings.cas_required,
         "created_time": secret.created_at.to_string(),
-        "current_version": secret.current,
+        "current_version": versions.first().map_or(secret.current, |version| version.number),
         "custom_metadata": custom(secret).unwrap_or(Value::Null),
         "delete_version_after": duration::write(settings.version_seconds.unwrap_or(0)),
         "max_versions": kept,

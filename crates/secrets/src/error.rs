@@ -62,6 +62,18 @@ pub enum Error {
         #[source]
         source: keyreeve_crypto::seal::SealError,
     },
+    /// A store elsewhere did not do what it was asked.
+    #[error("the secret store {store} {said}")]
+    Elsewhere {
+        /// The name of the store.
+        store: String,
+        /// What it did instead; nothing of a value or a credential.
+        said: String,
+        /// The status of its answer; none where there was no answer.
+        status: Option<u16>,
+        /// Whether it took too long.
+        late: bool,
+    },
     /// The identity room failed.
     #[error(transparent)]
     Identity(keyreeve_identity::Error),

@@ -81,6 +81,10 @@ ids! {
     LeaseId "lea_";
     /// Names a certificate that was issued here: `crt_…`.
     CertificateId "crt_";
+    /// Names a store elsewhere: `sto_…`.
+    StoreId "sto_";
+    /// Names what such stores are reached with: `sau_…`.
+    ServiceAuthId "sau_";
 }
 
 #[cfg(test)]

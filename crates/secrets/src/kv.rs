@@ -167,6 +167,7 @@ impl KeyValues<'_> {
             parent: None,
             place: Some(place.clone()),
             settings: patch.settings.unwrap_or_default(),
+            elsewhere: None,
         };
         self.0.create(authority, new, cause).await
     }
@@ -304,7 +305,14 @@ impl Secrets {
         self.key_value(patch)?;
         let secrets = self.clone();
         let read = async move |tx: &mut Tx<'_>| find_version(tx, &secrets, (tenant, id), None).await;
-        let stored = self.store().read(read).await?;
+        let stored = match self.store().read(read).await {
+            Err(Error::NotFound("version")) => {
+                let (secret, value) = (self.load(tenant, id).await?, crate::content::bytes_of(patch));
+                let attempt = Attempt { authority, id, action, cause };
+                return self.write_elsewhere(attempt, &secret, (value, follows, true)).await;
+            }
+            stored => stored?,
+        };
         if stored.kind != Kind::KeyValue {
             return Err(Error::invalid("kind", "is not key_value"));
         }

@@ -205,6 +205,8 @@ impl Secrets {
             .await;
         let (stored, lease) = match read {
             Ok(read) => read,
+            // What has no version here may have them elsewhere; asked last, so that what is kept here pays nothing for it.
+            Err(Error::NotFound("version")) => return self.read_elsewhere(attempt, number, wish).await,
             Err(error) => {
                 if let Error::Gone(_) | Error::Denied(_) | Error::NotFound("lease") = &error {
                     self.record_refusal(&attempt, "there is nothing to read").await?;

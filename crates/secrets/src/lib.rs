@@ -8,6 +8,7 @@
 //! | [`SigningPolicy`], [`Secrets::issue`] | SSH and X.509 certificates by authorities that never leave; what is revoked |
 //! | [`JwtRules`], [`Secrets::sign_jwt`], [`Secrets::jwks`] | tokens signed for others by keys that never leave; the keys to check them by |
 //! | [`Lease`] | readings and certificates for a time |
+//! | [`SecretStore`], [`ServiceAuthentication`] | stores elsewhere that keep values, and what they are reached with |
 //! | [`SecretSearch`] | lists by filter, order and page |
 //! | [`Secrets::rewrap`] | the keys of versions under another data key, while serving |
 //!
@@ -22,7 +23,10 @@
 //! **Reading.** [`Secrets::read`] is the one way out: decided, recorded, on disk, and only then opened. Where it cannot be
 //! recorded there is no value. The keys of authorities never leave.
 //!
-//! What it is not: it knows no HTTP. It makes no key and no certificate itself (that is `keyreeve_pki`), and decides nothing
+//! **Elsewhere.** A key/value secret can have its value in a store that speaks Vault's KV version 2 ([`Elsewhere`]). Then who may
+//! is decided and recorded here as ever, and the value comes from there and goes there: nothing of it is kept.
+//!
+//! What it is not: it serves no HTTP, and sends none but by `keyreeve_fetch`. It makes no key and no certificate itself (that is `keyreeve_pki`), and decides nothing
 //! about who a caller is: every use case is given an [`keyreeve_identity::Authority`].
 //!
 //! How to add to it. A kind of secret is a variant of [`Kind`] and of [`Content`]; the compiler names every place that must
@@ -30,7 +34,9 @@
 //! be known without the value is a member of [`Facts`].
 
 mod access;
+mod authentications;
 mod content;
+mod elsewhere;
 mod error;
 mod id;
 mod issue;
@@ -41,6 +47,7 @@ mod lists;
 mod model;
 mod policies;
 mod read;
+mod records;
 mod rewrap;
 mod schema;
 mod sealed;
@@ -48,6 +55,7 @@ mod search;
 mod service;
 mod signing;
 mod ssh;
+mod stores;
 mod sweep;
 mod versions;
 mod watch;
@@ -55,9 +63,14 @@ mod workshop;
 mod x509;
 
 pub use access::{DELETE, METADATA, READ, RESOURCE_TYPE, ROTATE, WRITE};
+pub use authentications::{
+    AuthenticationPatch, MAX_AUTHENTICATIONS, MAX_CREDENTIAL_BYTES, Method, NewAuthentication,
+    ServiceAuthentication,
+};
 pub use content::{Content, MAX_PASSWORD_BYTES, PasswordRecipe, Recipe};
+pub use elsewhere::Finding;
 pub use error::Error;
-pub use id::{CertificateId, LeaseId, NoId, SecretId};
+pub use id::{CertificateId, LeaseId, NoId, SecretId, ServiceAuthId, StoreId};
 pub use issue::{HandedOut, Issued, Wanted};
 pub use jwt::{JwtRules, JwtWanted, MAX_CLAIMS_BYTES, MAX_JWT_SECONDS, SignedJwt};
 pub use keyreeve_identity::{Party, Patch};
@@ -65,22 +78,27 @@ pub use kv::{Entry, KeyValues};
 pub use leases::{Lease, LeaseWish, MAX_LEASES};
 pub use lists::Published;
 pub use model::{
-    DEFAULT_KEPT, Facts, Kind, MAX_DESCRIPTION_BYTES, MAX_KEPT, MAX_LABEL_BYTES, MAX_LABEL_NAME_BYTES,
-    MAX_LABELS, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_SECONDS, Place, Secret, Settings, Version,
+    DEFAULT_KEPT, Elsewhere, Facts, Kind, MAX_DESCRIPTION_BYTES, MAX_KEPT, MAX_LABEL_BYTES,
+    MAX_LABEL_NAME_BYTES, MAX_LABELS, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_SECONDS, Place, Secret, Settings,
+    Version,
 };
 pub use policies::{MAX_RULES, Rules, SigningPolicy, USERNAME};
 pub use read::Opened;
+pub use records::{FoundRecords, RecordField, RecordSearch};
 pub use rewrap::{MAX_REWRAP, SEALED};
 pub use schema::{MIGRATIONS, STATEMENTS};
 pub use search::{FoundSecrets, SecretCursor, SecretField, SecretSearch, Sort};
 pub use service::{NewSecret, Owner, SecretPatch};
 pub use signing::{MAX_PUBLISHED, MAX_SIGNING_KEYS};
+pub use stores::{DEFAULT_TIMEOUT_MS, MAX_STORES, MAX_TIMEOUT_MS, NewStore, SecretStore, StorePatch};
 pub use versions::{Fate, MAX_NAMED};
 pub use watch::THRESHOLD_DAYS;
 pub use workshop::WorkshopSize;
 pub use x509::{AuthorityRecipe, CertificateRecipe, MAX_AUTHORITY_SECONDS, MAX_CERTIFICATE_SECONDS};
 
+use elsewhere::Sessions;
 use keyreeve_base::World;
+use keyreeve_fetch::Fetcher;
 use keyreeve_identity::Identity;
 use keyreeve_sharing::Sharing;
 use keyreeve_store::{Cache, Store};
@@ -103,6 +121,8 @@ pub struct SecretsOptions {
     pub workshop: WorkshopSize,
     /// Where the server is found: no token that is signed for others names an issuer there.
     pub public_url: Option<Url>,
+    /// By what stores elsewhere are reached; without it there are none.
+    pub fetcher: Option<Fetcher>,
 }
 
 impl Default for SecretsOptions {
@@ -112,6 +132,7 @@ impl Default for SecretsOptions {
             max_per_owner: 10_000,
             workshop: WorkshopSize::default(),
             public_url: None,
+            fetcher: None,
         }
     }
 }
@@ -127,6 +148,8 @@ struct Inner {
     identity: Identity,
     options: SecretsOptions,
     workshop: Workshop,
+    /// The tokens by which stores elsewhere are asked.
+    sessions: Sessions,
     /// What authorities publish.
     published: Arc<Cache<lists::ListKey, Arc<Published>>>,
     /// The keys of tenants that sign tokens.
@@ -150,6 +173,7 @@ impl Secrets {
         let workshop = Workshop::new(options.workshop);
         let (swept, published) = (AtomicI64::new(0), Cache::new(&store, lists::TOPIC, 256));
         let signing = Cache::new(&store, signing::TOPIC, 256);
+        let sessions = Sessions::default();
         Self(Arc::new(Inner {
             store,
             world,
@@ -157,6 +181,7 @@ impl Secrets {
             identity,
             options,
             workshop,
+            sessions,
             published,
             signing,
             swept,
@@ -193,6 +218,10 @@ impl Secrets {
 
     pub(crate) fn workshop(&self) -> &Workshop {
         &self.0.workshop
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
     }
 
     pub(crate) fn published_lists(&self) -> &Cache<lists::ListKey, Arc<Published>> {

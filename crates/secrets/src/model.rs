@@ -1,6 +1,6 @@
 //! What a secret is: everything about it but its value.
 
-use crate::{Error, SecretId};
+use crate::{Error, SecretId, StoreId};
 use keyreeve_audit::Actor;
 use keyreeve_base::Timestamp;
 use keyreeve_identity::Party;
@@ -145,6 +145,14 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Of a value that is not kept here only whether a writer has to name the version is settled here.
+    pub(crate) fn check_elsewhere(&self) -> Result<(), Error> {
+        if *self == (Self { cas_required: self.cas_required, ..Self::default() }) {
+            return Ok(());
+        }
+        Err(Error::invalid("settings", "other than cas_required are those of the store that keeps the value"))
     }
 }
 
@@ -293,6 +301,17 @@ pub struct Secret {
     pub version: i64,
     /// What is known of the newest version.
     pub facts: Facts,
+    /// Where its value lies, if it is not kept here.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Where a value lies that is kept in a store elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The store.
+    pub store: StoreId,
+    /// The path in its mount.
+    pub path: String,
 }
 
 impl Secret {
@@ -303,6 +322,10 @@ impl Secret {
         let labels = labels.map_or(Ok(BTreeMap::new()), |text| serde_json::from_str(&text));
         let place = match (row.get::<Option<String>>(9)?, row.get::<Option<String>>(10)?) {
             (Some(mount), Some(path)) => Some(Place { mount, path }),
+            _ => None,
+        };
+        let elsewhere = match (row.get::<Option<StoreId>>(19)?, row.get::<Option<String>>(20)?) {
+            (Some(store), Some(path)) => Some(Elsewhere { store, path }),
             _ => None,
         };
         let owner = row.get::<Option<String>>(4)?.map(|text| text.parse()).transpose();
@@ -328,6 +351,7 @@ impl Secret {
             facts: facts
                 .map_or(Ok(Facts::default()), |text| serde_json::from_str(&text))
                 .map_err(|_| corrupt("facts"))?,
+            elsewhere,
         })
     }
 }

@@ -1,14 +1,30 @@
 //! Wrapping the keys of versions anew, under the tenant's newest data key. No value is touched, and nobody waits.
 
+use crate::authentications::bound_to;
 use crate::sealed::{Bound, name_of};
-use crate::{Error, Kind, SecretId, Secrets, schema};
+use crate::{Error, Kind, SecretId, Secrets, ServiceAuthId, schema};
 use keyreeve_base::TenantId;
-use keyreeve_identity::{Renewal, SealedColumn, Sealer};
+use keyreeve_identity::{Renewal, Rows, SealedColumn, SealedRow, Sealer};
 use keyreeve_store::{Tx, params};
 
-/// What of this room lies under data keys: the keys of versions. Values lie under those.
-pub static SEALED: &[SealedColumn] =
-    &[SealedColumn { name: "secret_version.wrapped", left: &schema::WRAPPED_LEFT, renewal: Renewal::ByRoom }];
+/// What of this room lies under data keys: the keys of versions, under which values lie, and what stores elsewhere are reached
+/// with.
+pub static SEALED: &[SealedColumn] = &[
+    SealedColumn { name: "secret_version.wrapped", left: &schema::WRAPPED_LEFT, renewal: Renewal::ByRoom },
+    SealedColumn {
+        name: "service_authentication.sealed_credential",
+        left: &schema::CREDENTIALS_LEFT,
+        renewal: Renewal::ByRow(Rows {
+            page: &schema::CREDENTIALS_TO_RESEAL,
+            read: |row| {
+                let (id, url): (ServiceAuthId, String) = (row.get(0)?, row.get(1)?);
+                let parts = bound_to(&id.uuid(), &url).map(<[u8]>::to_vec).into();
+                Ok(SealedRow { id: id.uuid(), parts, sealed: row.get(2)? })
+            },
+            replace: &schema::RESEAL_CREDENTIAL,
+        }),
+    },
+];
 
 /// The most versions of one batch.
 pub const MAX_REWRAP: u16 = 2_000;

@@ -1,10 +1,12 @@
 //! Tables and statements of the secrets room.
 
+mod stores;
+
 use keyreeve_store::{Migration, Statement, joined_statements, statements};
 
 /// The room's tables. A value stands apart from its version, so that its key is wrapped anew without a page of it being
 /// touched.
-pub const MIGRATIONS: &[Migration] = &[TABLES, ISSUED, SIGNING];
+pub const MIGRATIONS: &[Migration] = &[TABLES, ISSUED, SIGNING, stores::STORES];
 
 /// The keys of a tenant that sign tokens are looked for by whoever checks one.
 const SIGNING: Migration = Migration {
@@ -138,7 +140,8 @@ macro_rules! secret {
     ($after:literal) => {
         concat!(
             "SELECT s.key, s.id, s.kind, s.resource_key, s.owner, s.parent, s.name, s.description, s.labels, s.mount, s.path, \
-             s.settings, s.current, s.expires_at, s.created_at, s.created_by, s.updated_at, s.version, v.facts \
+             s.settings, s.current, s.expires_at, s.created_at, s.created_by, s.updated_at, s.version, v.facts, \
+             s.store_id, s.store_path \
              FROM secret s LEFT JOIN secret_version v ON v.secret_key = s.key AND v.number = s.current ",
             $after
         )
@@ -182,8 +185,9 @@ mod main {
             LIMIT $2) o";
         /// A new secret.
         pub(crate) INSERT = "INSERT INTO secret (tenant_id, id, kind, resource_key, owner, parent, name, description, labels, \
-            mount, path, settings, current, expires_at, announced, created_at, created_by, updated_at, version) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $15, 1) RETURNING key";
+            mount, path, settings, current, expires_at, announced, created_at, created_by, updated_at, version, \
+            store_id, store_path) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $15, 1, \
+            $17, $18) RETURNING key";
         /// Writes what can change of a secret's description.
         pub(crate) UPDATE = "UPDATE secret SET name = $3, description = $4, labels = $5, settings = $6, updated_at = $7, \
             version = version + 1 WHERE tenant_id = $1 AND key = $2";
@@ -370,11 +374,13 @@ mod issued {
 
 pub(crate) use issued::*;
 pub(crate) use main::*;
+pub(crate) use stores::*;
 pub(crate) use versions::*;
 
-const COUNT_ALL: usize = main::STATEMENTS.len() + versions::STATEMENTS.len() + issued::STATEMENTS.len();
+const COUNT_ALL: usize =
+    main::STATEMENTS.len() + versions::STATEMENTS.len() + issued::STATEMENTS.len() + stores::STATEMENTS.len();
 static ALL: [&Statement; COUNT_ALL] =
-    joined_statements(&[main::STATEMENTS, versions::STATEMENTS, issued::STATEMENTS]);
+    joined_statements(&[main::STATEMENTS, versions::STATEMENTS, issued::STATEMENTS, stores::STATEMENTS]);
 
 /// Every statement of the room, for the test that prepares them all on both engines.
 pub static STATEMENTS: &[&Statement] = &ALL;

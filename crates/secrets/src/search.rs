@@ -38,6 +38,8 @@ pub enum SecretField {
     Mount,
     /// The path.
     Path,
+    /// The store elsewhere that keeps its value.
+    Store,
     /// The fingerprint of its key or certificate.
     Fingerprint,
     /// When it was made.
@@ -76,8 +78,8 @@ pub struct SecretSearch {
 /// Where a page ended. Opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretCursor {
-    key: i64,
-    name: String,
+    pub(crate) key: i64,
+    pub(crate) name: String,
 }
 
 impl std::fmt::Display for SecretCursor {
@@ -291,6 +293,7 @@ fn values(secret: &Secret, field: &SecretField) -> Vec<Value> {
             .unwrap_or_default(),
         SecretField::Mount => some(secret.place.as_ref().map(|place| place.mount().to_owned())),
         SecretField::Path => some(secret.place.as_ref().map(|place| place.path().to_owned())),
+        SecretField::Store => some(secret.elsewhere.as_ref().map(|of| of.store.to_string())),
         SecretField::Fingerprint => some(secret.facts.fingerprint.clone()),
         SecretField::CreatedAt => vec![Value::Text(secret.created_at.to_string())],
         SecretField::UpdatedAt => vec![Value::Text(secret.updated_at.to_string())],

@@ -5,7 +5,7 @@ use crate::content::{Content, Material};
 use crate::error::apply;
 use crate::model::{MAX_DESCRIPTION_BYTES, actor_text, check_labels, check_name, check_text, json_text};
 use crate::versions::insert_version;
-use crate::{Error, Kind, Place, Secret, SecretId, Secrets, Settings, schema};
+use crate::{Elsewhere, Error, Kind, Place, Secret, SecretId, Secrets, Settings, schema};
 use keyreeve_base::TenantId;
 use keyreeve_identity::{Authority, Cause, Party, Patch, Sealer, Subject};
 use keyreeve_sharing::NewHosted;
@@ -48,6 +48,8 @@ pub struct NewSecret {
     pub place: Option<Place>,
     /// How it is to be kept.
     pub settings: Settings,
+    /// The store elsewhere that keeps its value; takes authority over the tenant, and a `content` of none.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl NewSecret {
@@ -64,6 +66,7 @@ impl NewSecret {
             parent: None,
             place: None,
             settings: Settings::default(),
+            elsewhere: None,
         }
     }
 }
@@ -112,6 +115,10 @@ impl Secrets {
         let owner = self.owner(authority, new.owner).await?;
         if new.kind.is_authority() && !authority.may_manage_tenant() {
             return Err(Error::Denied("authority over the tenant"));
+        }
+        // Whoever names a store reads and writes with its credential, at any path that the credential opens.
+        if new.elsewhere.is_some() && !authority.may_manage_tenant() {
+            return Err(Error::Denied("authority over the tenant, to name a store elsewhere"));
         }
         let parent_key = match &new.parent {
             Some(parent) => Some(self.sharing().hosted().parent(authority, parent).await?),
@@ -190,6 +197,9 @@ impl Secrets {
                 let mut secret: Secret =
                     tx.query_one(&schema::SECRET, &params![tenant, id], Secret::from_row).await?;
                 let touched = patched(&mut secret, &patch)?;
+                if secret.elsewhere.is_some() {
+                    secret.settings.check_elsewhere()?;
+                }
                 let labels = labels_text(&secret.labels)?;
                 let (settings, now) = (json_text(&secret.settings)?, secrets.world().now());
                 let Secret { name, description, .. } = &secret;
@@ -317,6 +327,9 @@ fn check(new: &NewSecret) -> Result<(), Error> {
     }
     check_labels(&new.labels)?;
     new.settings.check(new.kind)?;
+    if let Some(elsewhere) = &new.elsewhere {
+        check_elsewhere(new, elsewhere)?;
+    }
     match &new.content {
         Some(content) if content.kind() != new.kind => {
             Err(Error::invalid("kind", "is not the one of the value"))
@@ -326,6 +339,22 @@ fn check(new: &NewSecret) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_elsewhere(new: &NewSecret, elsewhere: &Elsewhere) -> Result<(), Error> {
+    if new.kind != Kind::KeyValue {
+        return Err(Error::invalid("kind", "is not key_value, which stores elsewhere keep"));
+    }
+    if new.content.is_some() {
+        return Err(Error::invalid("value", "is not given here: it lies in the store, or is written there"));
+    }
+    crate::model::check_path(&elsewhere.path).map_err(|_| {
+        Error::invalid(
+            "store_path",
+            "has an empty part, `.`, `..`, a backslash or a control character, or is longer than 512 bytes",
+        )
+    })?;
+    new.settings.check_elsewhere()
 }
 
 fn patched(secret: &mut Secret, patch: &SecretPatch) -> Result<Vec<&'static str>, Error> {
@@ -407,6 +436,13 @@ async fn insert(tx: &mut Tx<'_>, secrets: &Secrets, prepared: &Prepared, cause: 
             return Err(Error::invalid("owner", format!("has {most} secrets already")));
         }
     }
+    if let Some(elsewhere) = &new.elsewhere {
+        let store = params![tenant, elsewhere.store];
+        let found = tx.query_opt(&schema::HOLD_STORE, &store, |row| row.get::<i64>(0)).await?;
+        found.ok_or_else(|| Error::invalid("store", "is none that there is"))?;
+    }
+    let (store, store_path) =
+        (new.elsewhere.as_ref().map(|of| of.store), new.elsewhere.as_ref().map(|of| of.path.as_str()));
     let hosted = NewHosted {
         tenant: *tenant,
         id: &id_text,
@@ -438,7 +474,9 @@ async fn insert(tx: &mut Tx<'_>, secrets: &Secrets, prepared: &Prepared, cause: 
         current,
         expires_at,
         now,
-        by
+        by,
+        store,
+        store_path
     ];
     let key = match tx.query_one(&schema::INSERT, &row, |row| row.get::<i64>(0)).await {
         Ok(key) => key,
@@ -453,7 +491,11 @@ async fn insert(tx: &mut Tx<'_>, secrets: &Secrets, prepared: &Prepared, cause: 
         let of = crate::sealed::Bound { tenant: *tenant, id: *id, kind: new.kind, number: 1 };
         insert_version(tx, secrets, (key, of, &new.settings), (material, &prepared.sealer), cause).await?;
     }
-    let detail =
+    let mut detail =
         json!({"kind": kind, "owner": owner_text, "parent": new.parent, "mount": mount, "path": path});
+    if let (Some(store), Some(detail)) = (store, detail.as_object_mut()) {
+        detail.insert("store".to_owned(), json!(store.to_string()));
+        detail.insert("store_path".to_owned(), json!(store_path));
+    }
     record(tx, secrets, (*tenant, "secret.create", *id), (cause, detail)).await
 }

@@ -72,6 +72,10 @@ impl Secrets {
             return Err(Error::invalid("kind", format!("is not {}", secret.kind.as_str())));
         }
         let material = self.prepare((tenant, Some(authority)), content, cause).await?;
+        if secret.elsewhere.is_some() {
+            let attempt = Attempt { authority, id, action, cause };
+            return self.write_elsewhere(attempt, &secret, (material.value, follows, false)).await;
+        }
         self.append((authority, id), Next { material, follows, checked: true, action }, cause).await
     }
 
@@ -144,6 +148,9 @@ impl Secrets {
         (before, limit): (Option<i64>, u16),
     ) -> Result<Vec<Version>, Error> {
         let secret = self.find(authority, id).await?;
+        if secret.elsewhere.is_some() {
+            return self.versions_elsewhere(authority.tenant(), &secret, (before, limit)).await;
+        }
         let (before, limit) = (before.unwrap_or(i64::MAX), i64::from(limit.clamp(1, crate::MAX_PAGE + 1)));
         let read = async move |tx: &mut Tx<'_>| {
             tx.query(&schema::VERSIONS, &params![secret.key, before, limit], Version::from_row).await
@@ -152,10 +159,11 @@ impl Secrets {
     }
 
     /// Deletes versions, has them back, or destroys them. Deleting and destroying take [`DELETE`], having them back takes
-    /// [`WRITE`]. Versions that there are not, and what is so already, are passed over; answers how many changed.
+    /// [`WRITE`]. Versions that there are not, and what is so already, are passed over; answers how many changed. A store elsewhere
+    /// does not say how many: of its versions, all that were named count.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Denied`]; [`Error::Invalid`] for more than [`MAX_NAMED`].
+    /// [`Error::NotFound`], [`Error::Denied`]; [`Error::Invalid`] for more than [`MAX_NAMED`]; [`Error::Elsewhere`].
     #[allow(
         clippy::too_many_arguments,
         reason = "who, which, what becomes of which versions, and by what cause"
@@ -174,6 +182,11 @@ impl Secrets {
             return Err(Error::invalid("versions", format!("are not 1 to {MAX_NAMED}")));
         }
         let tenant = authority.tenant();
+        let secret = self.load(tenant, id).await?;
+        if secret.elsewhere.is_some() {
+            let attempt = Attempt { authority, id, action: fate.action(), cause };
+            return self.decide_elsewhere(attempt, &secret, (fate, numbers)).await;
+        }
         let (secrets, cause, numbers) = (self.clone(), cause.clone(), numbers.to_vec());
         self.store()
             .write(async move |tx: &mut Tx<'_>| {
@@ -206,6 +219,18 @@ impl Secrets {
                 Ok::<_, Error>(u64::try_from(changed.len()).unwrap_or(u64::MAX))
             })
             .await
+    }
+
+    /// The number of the newest version, wherever it is kept; 0 where there is none.
+    ///
+    /// # Errors
+    /// As [`Secrets::versions`].
+    pub async fn newest(&self, authority: &Authority, secret: &Secret) -> Result<i64, Error> {
+        if secret.elsewhere.is_none() {
+            return Ok(secret.current);
+        }
+        let newest = self.versions(authority, secret.id, (None, 1)).await?;
+        Ok(newest.first().map_or(0, |version| version.number))
     }
 
     /// The number of the oldest version that is kept; 0 where there is none.

@@ -28,6 +28,8 @@ mod reading;
 mod rewrapping;
 #[path = "main/signing.rs"]
 mod signing;
+#[path = "main/stores.rs"]
+mod stores;
 
 use keyreeve_testkit::{Engine, on_both_engines};
 

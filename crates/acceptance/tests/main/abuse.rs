@@ -16,6 +16,7 @@ mod secrets;
 mod sessions;
 mod sharing;
 mod signing;
+mod stores;
 mod tokens;
 mod web;
 

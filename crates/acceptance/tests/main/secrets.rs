@@ -2,6 +2,7 @@
 
 mod certificates;
 pub mod sshd;
+pub mod stores;
 mod tokens;
 mod values;
 

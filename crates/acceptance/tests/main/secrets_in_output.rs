@@ -3,6 +3,7 @@
 
 mod insight;
 mod letters;
+mod stores;
 mod vaulted;
 
 use crate::program::wire::{Answer, Client, Wire};
@@ -171,6 +172,7 @@ on_both_engines! {
         let collector = Collector::start();
         program.set("KEYREEVE_OTLP_ENDPOINT", &collector.url());
         program.set("KEYREEVE_TRACE_SAMPLE_PERCENT", "100");
+        program.set("KEYREEVE_ALLOW_PRIVATE_FETCH", "1");
         let mail = MailServer::start().await;
         program.set("KEYREEVE_SMTP_URL", &mail.url().replace("://", "://keys:Canary-mail-server-48@"));
         program.set("KEYREEVE_MAIL_FROM", "Keys <keys@id.example>");
@@ -191,6 +193,7 @@ on_both_engines! {
         insight::pair(&program, &server, &mut search).await;
         let webhook = letters::webhook(&program, &mut search);
         vaulted::use_them(&program, server.address, &mut search).await;
+        stores::elsewhere(&program, &mut search).await;
         let mut wire = Wire::open(server.address).await.unwrap();
         let metrics = wire.get("/metrics", "").await.unwrap().expect(200).body;
         assert!(metrics.contains("keyreeve_http_requests_total"));

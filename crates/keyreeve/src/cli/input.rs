@@ -2,8 +2,8 @@
 //! the command was typed, also when a running server carries it out.
 
 use super::args::{
-    ClientCommand, Command, IssuerCommand, JwtCommand, PasswordArg, SecretCommand, SecretKind, SshCommand,
-    UserCommand, ValueArgs,
+    AuthCommand, ClientCommand, Command, CredentialArgs, IssuerCommand, JwtCommand, PasswordArg,
+    SecretCommand, SecretKind, SshCommand, UserCommand, ValueArgs,
 };
 use super::exit::{Exit, Failure};
 use keyreeve_crypto::{Secret, base64url};
@@ -53,6 +53,12 @@ impl Input {
             Command::Jwt(JwtCommand::Sign(asked)) => {
                 input.file = asked.claims_file.as_ref().map(file).transpose()?;
             }
+            Command::Secret(SecretCommand::Auth(AuthCommand::Create(new))) => {
+                input.secret = Some(credential(&new.credential)?);
+            }
+            Command::Secret(SecretCommand::Auth(AuthCommand::Renew { credential: how, .. })) => {
+                input.secret = Some(credential(how)?);
+            }
             Command::Ssh(SshCommand::Sign { public_key, .. }) => input.file = Some(file(public_key)?),
             Command::Api { data: Some(data), .. } => {
                 input.file = Some(if data == "-" { document_from_stdin()? } else { data.clone() });
@@ -74,6 +80,16 @@ impl Input {
             self.file = Some(if kind == SecretKind::File { bytes(path)? } else { file(path)? });
         }
         Ok(())
+    }
+}
+
+/// The first line of what is named.
+fn credential(how: &CredentialArgs) -> Result<Secret, Failure> {
+    let Some(path) = &how.file else { return from_stdin() };
+    let text = Zeroizing::new(file(path)?);
+    match text.split(['\n', '\r']).next() {
+        None | Some("") => Err(Failure::usage(format!("{} is empty", path.display()))),
+        Some(line) => Ok(Secret::new(line)),
     }
 }
 

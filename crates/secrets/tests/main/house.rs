@@ -5,6 +5,7 @@ use keyreeve_base::TenantId;
 use keyreeve_crypto::Secret as SecretText;
 use keyreeve_crypto::password::{HashPolicy, PoolSize};
 use keyreeve_crypto::seal::MasterKey;
+use keyreeve_fetch::{FetchOptions, Fetcher};
 use keyreeve_identity::{
     Authority, Cause, Identity, IdentityOptions, NewGroup, NewTenant, NewUser, Profile, Subject,
     TenantSettings,
@@ -46,9 +47,11 @@ pub async fn house(engine: Engine) -> House {
     let identity =
         Identity::new(store.clone(), world.clone(), master.into(), &identity_options).expect("a room");
     let sharing = Sharing::new(store.clone(), world.clone(), identity.clone(), &SharingOptions::default());
+    let fetcher = Fetcher::new(FetchOptions { allow_private: true, ..FetchOptions::default() });
     let options = SecretsOptions {
         max_per_owner: 5,
         max_value_bytes: 65_536,
+        fetcher: Some(fetcher.expect("a fetcher")),
         public_url: Some("https://id.example.org".parse().expect("an address")),
         ..SecretsOptions::default()
     };

@@ -171,6 +171,14 @@ fn body_of(operation: &str, tag: &str, targets: &Targets) -> Value {
         "delete_secret_versions" | "undelete_secret_versions" | "destroy_secret_versions" => {
             json!({"versions": [9]})
         }
+        "create_service_authentication" => {
+            let url = "https://vault.example.com";
+            json!({"name": format!("new {tag}"), "method": "token", "url": url, "credential": "t"})
+        }
+        "create_secret_store" => {
+            let none = "sau_AAAAAAAAAAAAAAAAAAAAAA";
+            json!({"name": "x", "url": "https://vault.example.com", "mount": "kv", "authentication": none})
+        }
         "create_signing_policy" | "update_signing_policy" => {
             let rules = json!({"names": ["deploy"], "max_seconds": 600});
             if operation.starts_with('u') {

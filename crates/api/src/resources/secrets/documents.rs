@@ -318,6 +318,12 @@ pub(super) struct NewSecretDoc {
     /// The path.
     #[serde(default)]
     pub(super) path: Option<String>,
+    /// The store elsewhere that keeps its value: of a `key_value` alone, without a `value`. Only administrators name one.
+    #[serde(default)]
+    pub(super) store: Option<String>,
+    /// The path in the store.
+    #[serde(default)]
+    pub(super) store_path: Option<String>,
     #[serde(default)]
     pub(super) settings: SettingsDoc,
     /// Its first value; a `key_value` and a `file` can be made without one.
@@ -440,8 +446,14 @@ pub(super) struct SecretDoc {
     mount: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// The store elsewhere that keeps its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    /// The path in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_path: Option<String>,
     settings: SettingsDoc,
-    /// The number of the newest version; 0 before there is one.
+    /// The number of the newest version; 0 before there is one, and where a store elsewhere counts them.
     current: i64,
     /// What is known of the newest version.
     facts: FactsDoc,
@@ -467,6 +479,8 @@ impl From<&Secret> for SecretDoc {
             parent: secret.parent.clone(),
             mount: secret.place.as_ref().map(|place| place.mount().to_owned()),
             path: secret.place.as_ref().map(|place| place.path().to_owned()),
+            store: secret.elsewhere.as_ref().map(|of| of.store.to_string()),
+            store_path: secret.elsewhere.as_ref().map(|of| of.path.clone()),
             settings: (&secret.settings).into(),
             current: secret.current,
             facts: (&secret.facts).into(),

@@ -1,5 +1,6 @@
 //! Secrets: made, described, given away, removed; their values written, rotated and read.
 
+mod authentications;
 mod bulk;
 mod content;
 mod documents;
@@ -7,6 +8,7 @@ mod issuing;
 mod jwt;
 mod leases;
 mod one;
+mod stores;
 mod values;
 
 use crate::call::Call;
@@ -17,9 +19,18 @@ use keyreeve_http::route::Routes;
 use keyreeve_secrets::{SecretId, Secrets};
 
 pub(super) fn table() -> Table {
-    [bulk::table(), values::table(), content::table(), leases::table(), issuing::table(), jwt::table()]
-        .into_iter()
-        .fold(one::table(), Table::merge)
+    [
+        bulk::table(),
+        values::table(),
+        content::table(),
+        leases::table(),
+        issuing::table(),
+        jwt::table(),
+        stores::table(),
+        authentications::table(),
+    ]
+    .into_iter()
+    .fold(one::table(), Table::merge)
 }
 
 /// What everybody may read.

@@ -12,7 +12,9 @@ use crate::resources::PartyRef;
 use crate::search::{filter, listing};
 use keyreeve_filter::Path;
 use keyreeve_identity::search::Direction;
-use keyreeve_secrets::{NewSecret, Place, Secret, SecretField, SecretId, SecretPatch, SecretSearch, Sort};
+use keyreeve_secrets::{
+    Elsewhere, NewSecret, Place, Secret, SecretField, SecretId, SecretPatch, SecretSearch, Sort,
+};
 use keyreeve_tokens::scope::{SECRETS_READ, SECRETS_WRITE};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -27,7 +29,7 @@ pub(super) fn table() -> Table {
                 .says(
                     "List secrets",
                     "Those that the caller sees, without their values, in the order of their making or of their names. Filters know \
-                     `id`, `kind`, `name`, `description`, `owner`, `mount`, `path`, `fingerprint`, `created_at`, `updated_at`, \
+                     `id`, `kind`, `name`, `description`, `owner`, `mount`, `path`, `store`, `fingerprint`, `created_at`, `updated_at`, \
                      `expires_at` and `labels.NAME`. A page may hold fewer than `limit` and still have a next one.",
                 )
                 .needs(SECRETS_READ, Asks::Visible)
@@ -68,7 +70,7 @@ pub(super) fn table() -> Table {
         )
         .add(
             Operation::delete(ONE, "delete_secret")
-                .says("Remove a secret", "With all its versions, for good.")
+                .says("Remove a secret", "With all its versions, for good. What a store elsewhere keeps stays there: destroy its versions first, if it is to go.")
                 .needs(SECRETS_WRITE, Asks::UseSecret)
                 .versioned()
                 .conflicts(),
@@ -106,6 +108,7 @@ fn field(path: &Path) -> Option<SecretField> {
         ("owner", None) => Some(SecretField::Owner),
         ("mount", None) => Some(SecretField::Mount),
         ("path", None) => Some(SecretField::Path),
+        ("store", None) => Some(SecretField::Store),
         ("fingerprint", None) => Some(SecretField::Fingerprint),
         ("created_at", None) => Some(SecretField::CreatedAt),
         ("updated_at", None) => Some(SecretField::UpdatedAt),
@@ -143,6 +146,14 @@ pub(super) fn read(doc: NewSecretDoc) -> Result<NewSecret, Refused> {
         (Some(mount), Some(path)) => Some(Place::new(mount, path)?),
         _ => return Err(Refused::of(INVALID_BODY).at("/path", "and the mount go together")),
     };
+    let elsewhere = match (doc.store, doc.store_path) {
+        (None, None) => None,
+        (Some(store), Some(path)) => {
+            let wrong = |_| Refused::of(INVALID_BODY).at("/store", "is not the identifier of a secret store");
+            Some(Elsewhere { store: store.parse().map_err(wrong)?, path })
+        }
+        _ => return Err(Refused::of(INVALID_BODY).at("/store_path", "and the store go together")),
+    };
     Ok(NewSecret {
         content: doc.value.map(|value| value.read(Some(doc.kind))).transpose()?,
         kind: doc.kind.into(),
@@ -153,6 +164,7 @@ pub(super) fn read(doc: NewSecretDoc) -> Result<NewSecret, Refused> {
         parent: doc.parent,
         place,
         settings: doc.settings.into(),
+        elsewhere,
     })
 }
 

@@ -25,11 +25,12 @@ pub(super) fn table() -> Table {
                     "Read a value",
                     "Takes `READ` on the secret. The reading is in the audit log before the value is opened; where it cannot be \
                      recorded, there is no value. An authority's key never leaves. No answer of this is to be kept by anything \
-                     between.",
+                     between. Where the value lies in a store elsewhere, it is fetched from there and not kept.",
                 )
                 .needs(SECRETS_READ, Asks::UseSecret)
                 .takes::<ReadDoc>()
-                .answers::<OpenedDoc>("The value."),
+                .answers::<OpenedDoc>("The value.")
+                .reaches(),
             read,
         )
         .add(
@@ -37,7 +38,8 @@ pub(super) fn table() -> Table {
                 .says("List versions", "Newest first, without their values.")
                 .needs(SECRETS_READ, Asks::UseSecret)
                 .query(PAGING)
-                .pages::<VersionDoc>("A page of versions."),
+                .pages::<VersionDoc>("A page of versions.")
+                .reaches(),
             versions,
         )
         .add(
@@ -45,7 +47,8 @@ pub(super) fn table() -> Table {
                 .says("Delete versions", "Nobody reads them until they are had back. Takes `DELETE`.")
                 .needs(SECRETS_WRITE, Asks::UseSecret)
                 .takes::<NumbersDoc>()
-                .answers::<ChangedDoc>("How many changed."),
+                .answers::<ChangedDoc>("How many changed.")
+                .reaches(),
             delete,
         )
         .add(
@@ -53,7 +56,8 @@ pub(super) fn table() -> Table {
                 .says("Have deleted versions back", "Takes `WRITE`.")
                 .needs(SECRETS_WRITE, Asks::UseSecret)
                 .takes::<NumbersDoc>()
-                .answers::<ChangedDoc>("How many changed."),
+                .answers::<ChangedDoc>("How many changed.")
+                .reaches(),
             undelete,
         )
         .add(
@@ -61,7 +65,8 @@ pub(super) fn table() -> Table {
                 .says("Destroy versions", "Their values are removed for good. Takes `DELETE`.")
                 .needs(SECRETS_WRITE, Asks::UseSecret)
                 .takes::<NumbersDoc>()
-                .answers::<ChangedDoc>("How many changed."),
+                .answers::<ChangedDoc>("How many changed.")
+                .reaches(),
             destroy,
         )
 }
@@ -78,7 +83,8 @@ fn writing(table: Table) -> Table {
                 .needs(SECRETS_WRITE, Asks::UseSecret)
                 .takes::<WriteDoc>()
                 .answers::<VersionDoc>("The new version.")
-                .conflicts(),
+                .conflicts()
+                .reaches(),
             write,
         )
         .add(
@@ -91,7 +97,8 @@ fn writing(table: Table) -> Table {
                 .needs(SECRETS_WRITE, Asks::UseSecret)
                 .takes::<PatchDoc>()
                 .answers::<VersionDoc>("The new version.")
-                .conflicts(),
+                .conflicts()
+                .reaches(),
             patch,
         )
         .add(

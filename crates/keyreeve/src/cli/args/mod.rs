@@ -11,6 +11,7 @@ mod remote;
 mod secrets;
 mod sharing;
 mod shell;
+mod stores;
 mod transfer;
 mod trust;
 mod users;
@@ -30,6 +31,7 @@ pub use sharing::{
     ResourceTypeCommand, SharingCommand, SharingExport,
 };
 pub use shell::ShellKind;
+pub use stores::{AuthArg, AuthCommand, AuthCreate, CredentialArgs, StoreArg, StoreCommand, StoreCreate};
 pub use transfer::{ExportArgs, Format, ImportArgs, ImportMode};
 pub use trust::{InitialTokenCommand, IssuerCommand, IssuerCreate, TrustArg};
 pub use users::{PasswordArg, UserArg, UserCommand, UserCreate};

@@ -1,6 +1,6 @@
 //! The arguments of `keyreeve secret …` and `keyreeve ssh …`.
 
-use super::{Edits, InTenant, MemberArg, Paging};
+use super::{AuthCommand, Edits, InTenant, MemberArg, Paging, StoreCommand};
 use crate::cli::exit::EXIT_CODES;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -124,6 +124,12 @@ Examples:
     /// Remove a secret with all its versions
     #[command(after_help = "Examples:\n  keyreeve secret delete sec_…")]
     Delete(SecretArg),
+    /// Stores elsewhere that keep values: make known, check, change, forget
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// What stores elsewhere are reached with: tokens and AppRoles
+    #[command(subcommand)]
+    Auth(AuthCommand),
 }
 
 /// A secret.
@@ -211,6 +217,12 @@ pub struct SecretCreate {
     /// The path
     #[arg(long, requires = "mount")]
     pub path: Option<String>,
+    /// The store elsewhere that keeps the value of a key_value, by its identifier
+    #[arg(long, value_name = "STO", requires = "store_path", conflicts_with = "value")]
+    pub store: Option<String>,
+    /// The path in the store
+    #[arg(long, value_name = "PATH", requires = "store")]
+    pub store_path: Option<String>,
     /// Where
     #[command(flatten)]
     pub tenant: InTenant,

@@ -14,6 +14,7 @@ mod roles;
 mod secrets;
 mod service_accounts;
 mod sharing;
+mod stores;
 mod tenants;
 mod trust;
 mod users;

@@ -22,6 +22,8 @@ const SECRET: Fields = &[
     ("owner type", "/owner/kind"),
     ("mount", "/mount"),
     ("path", "/path"),
+    ("store", "/store"),
+    ("path in the store", "/store_path"),
     ("newest version", "/current"),
     ("public key", "/facts/public_key"),
     ("fingerprint", "/facts/fingerprint"),
@@ -136,6 +138,8 @@ pub(super) async fn run(api: &Api, command: &SecretCommand, input: Input) -> Res
             let answer = api.send(&tenant.tenant, Call::post(at!["leases", lease, "revoke"])).await?;
             Ok(said(format!("The lease {lease} is over."), answer))
         }
+        SecretCommand::Store(command) => super::stores::stores(api, command).await,
+        SecretCommand::Auth(command) => super::stores::authentications(api, command, &input).await,
         SecretCommand::Delete(of) => {
             send(api, of, |id| Call::delete(at!["secrets", id])).await?;
             Ok(said("The secret was removed with all its versions.", json!({"deleted": of.secret})))
@@ -173,6 +177,7 @@ fn brought(kind: SecretKind, input: &Input) -> Result<Value, Failure> {
 async fn create(api: &Api, new: &SecretCreate, input: &Input) -> Result<Output, Failure> {
     let made = new.value.generate || (input.secret.is_none() && input.file.is_none());
     let (kind, value) = match (new.kind, made) {
+        (SecretKind::KeyValue, _) if new.store.is_some() => ("key_value", Value::Null),
         (SecretKind::Password, true) if new.value.generate => {
             ("password", json!({"make": {"make": "password", "length": new.length}}))
         }
@@ -203,7 +208,7 @@ async fn create(api: &Api, new: &SecretCreate, input: &Input) -> Result<Output, 
     };
     let body = json!({
         "kind": kind, "name": new.name, "description": new.description, "mount": new.mount, "path": new.path,
-        "value": value,
+        "value": value, "store": new.store, "store_path": new.store_path,
     });
     Ok(view::one(api.send(&new.tenant.tenant, Call::post(at!["secrets"]).body(body)).await?, SECRET))
 }
