@@ -65,7 +65,7 @@ pub struct JwtPolicy {
     /// What it is called
     pub policy: String,
     /// The key, by the identifier of its secret
-    pub key: String,
+    pub secret: String,
     /// Whom a token may be about: exact, or {{username}}
     #[arg(long = "subject", value_name = "NAME", required = true)]
     pub subjects: Vec<String>,

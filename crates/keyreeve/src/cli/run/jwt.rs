@@ -69,6 +69,6 @@ async fn create_policy(api: &Api, new: &JwtPolicy) -> Result<Output, Failure> {
         "issuer": new.issuer, "audiences": new.audiences, "typ": new.typ, "fixed": fixed, "claims": claims,
     });
     let rules = json!({"names": new.subjects, "max_seconds": new.seconds, "open_to": open_to, "jwt": jwt});
-    let body = json!({"name": new.policy, "authority": new.key, "rules": rules});
+    let body = json!({"name": new.policy, "authority": new.secret, "rules": rules});
     Ok(view::one(api.send(tenant, Call::post(at!["signing-policies"]).body(body)).await?, POLICY))
 }
