@@ -286,17 +286,14 @@ impl DataKeys<'_> {
         Ok(retired_at.plus(LEAST.max(device)))
     }
 
-    /// Counts what a room has sealed anew in its own way.
+    /// Counts what a room has sealed anew in its own way, in the transaction in which it did.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn note_resealed(self, tenant: TenantId, values: u64) -> Result<(), Error> {
+    pub async fn note_resealed(tx: &mut Tx<'_>, tenant: TenantId, values: u64) -> Result<(), Error> {
         let values = i64::try_from(values).unwrap_or(i64::MAX);
-        let note = async move |tx: &mut Tx<'_>| -> Result<(), Error> {
-            tx.execute(&schema::NOTE_RESEALED, &params![tenant, values]).await?;
-            Ok(())
-        };
-        self.0.store().write(note).await
+        tx.execute(&schema::NOTE_RESEALED, &params![tenant, values]).await?;
+        Ok(())
     }
 
     /// Counts what is to be done, where that was not yet done.

@@ -143,14 +143,15 @@ async fn sweep_sharing(app: App) -> RoundResult {
     Ok(if swept.more { Round::More } else { Round::Done })
 }
 
-/// Clears away secrets that are gone with what lay above them, and announces what ends soon.
+/// Clears away secrets that are gone with what lay above them, and versions that were kept long enough; announces what ends soon.
 async fn sweep_secrets(app: App) -> RoundResult {
     let (_, more) = app.secrets.sweep().await?;
+    let (_, aged) = app.secrets.sweep_aged().await?;
     let (announced, also) = app.secrets.announce_expiring().await?;
     if announced > 0 {
         tracing::info!(announced, "secrets that end soon were announced");
     }
-    let more = more || also;
+    let more = more || aged || also;
     Ok(if more { Round::More } else { Round::Done })
 }
 

@@ -55,9 +55,7 @@ impl App {
     pub async fn reseal(&self, tenant: TenantId) -> Result<bool, Error> {
         let tenants = self.identity.tenants();
         tenants.data_keys().prepare(tenant, columns()).await?;
-        let wrapped = self.secrets.rewrap(tenant, WRAPPED_AT_A_TIME).await?;
-        if wrapped > 0 {
-            tenants.data_keys().note_resealed(tenant, wrapped).await?;
+        if self.secrets.rewrap(tenant, WRAPPED_AT_A_TIME).await? > 0 {
             return Ok(true);
         }
         Ok(tenants.data_keys().reseal(tenant, columns()).await?)

@@ -34,6 +34,7 @@
 //! be known without the value is a member of [`Facts`].
 
 mod access;
+mod aged;
 mod authentications;
 mod content;
 mod elsewhere;

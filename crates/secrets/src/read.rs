@@ -5,10 +5,11 @@
 
 use crate::sealed::Bound;
 use crate::{Error, Kind, LeaseWish, SecretId, Secrets, Settings, Version, schema};
-use keyreeve_base::TenantId;
+use keyreeve_base::{TenantId, Timestamp};
 use keyreeve_crypto::SecretBytes;
 use keyreeve_identity::{Authority, Cause};
 use keyreeve_store::{Row, Tx, params};
+use std::time::Duration;
 
 /// A value that was opened. It prints nothing of it.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Stored {
     pub(crate) version: Version,
     pub(crate) wrapped: Option<Vec<u8>>,
     pub(crate) sealed: Option<Vec<u8>>,
+    /// When a newer version came.
+    replaced_at: Option<Timestamp>,
 }
 
 impl Stored {
@@ -56,7 +59,14 @@ impl Stored {
             version,
             wrapped: row.get(12)?,
             sealed: row.get(13)?,
+            replaced_at: row.get(14)?,
         })
+    }
+
+    /// Whether it was replaced longer ago than it is kept, and only waits to be removed.
+    fn is_aged(&self, now: Timestamp) -> bool {
+        let kept = self.settings.keep_seconds.map(Duration::from_secs);
+        self.replaced_at.zip(kept).is_some_and(|(at, kept)| at.plus(kept) <= now)
     }
 }
 
@@ -104,7 +114,11 @@ pub(crate) async fn find_version(
     if stored.kind.is_authority() {
         return Err(Error::Denied("more than there is: the key of an authority never leaves"));
     }
-    if !stored.version.is_there(secrets.world().now()) {
+    let now = secrets.world().now();
+    if stored.is_aged(now) {
+        return Err(Error::NotFound("version"));
+    }
+    if !stored.version.is_there(now) {
         return Err(Error::Gone(Box::new(stored.version)));
     }
     Ok(stored)

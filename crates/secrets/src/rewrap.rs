@@ -4,7 +4,7 @@ use crate::authentications::bound_to;
 use crate::sealed::{Bound, name_of};
 use crate::{Error, Kind, SecretId, Secrets, ServiceAuthId, schema};
 use keyreeve_base::TenantId;
-use keyreeve_identity::{Renewal, Rows, SealedColumn, SealedRow, Sealer};
+use keyreeve_identity::{DataKeys, Renewal, Rows, SealedColumn, SealedRow, Sealer};
 use keyreeve_store::{Tx, params};
 
 /// What of this room lies under data keys: the keys of versions, under which values lie, and what stores elsewhere are reached
@@ -38,8 +38,8 @@ struct Wrapped {
 }
 
 impl Secrets {
-    /// Wraps the keys of up to `limit` versions anew that another data key than the newest one wraps; answers how many it
-    /// wrapped. 0 means that nothing that opens is left under older data keys; what does not open is named in the log. It can be interrupted anywhere, run by several nodes,
+    /// Wraps the keys of up to `limit` versions anew that another data key than the newest one wraps, and counts them towards
+    /// the rotation in the same transaction; answers how many it wrapped. 0 means that nothing that opens is left under older data keys; what does not open is named in the log. It can be interrupted anywhere, run by several nodes,
     /// and beside writers: a key that somebody has wrapped meanwhile is left alone.
     ///
     /// # Errors
@@ -92,7 +92,10 @@ impl Secrets {
         self.store()
             .write(async move |tx: &mut Tx<'_>| {
                 let rows: Vec<_> = anew.iter().map(|row| params![row.0, row.1, row.2, row.3]).collect();
-                tx.execute_each(&schema::REWRAP, &rows).await.map(drop)
+                let touched: u64 = tx.execute_each(&schema::REWRAP, &rows).await?.into_iter().sum();
+                // With it, so that a process that ends between the two leaves nothing uncounted.
+                DataKeys::note_resealed(tx, tenant, touched).await?;
+                Ok::<_, Error>(())
             })
             .await?;
         Ok(wrapped)

@@ -6,7 +6,16 @@ use keyreeve_store::{Migration, Statement, joined_statements, statements};
 
 /// The room's tables. A value stands apart from its version, so that its key is wrapped anew without a page of it being
 /// touched.
-pub const MIGRATIONS: &[Migration] = &[TABLES, ISSUED, SIGNING, stores::STORES];
+pub const MIGRATIONS: &[Migration] = &[TABLES, ISSUED, SIGNING, stores::STORES, AGED_VERSIONS];
+
+/// When the oldest version of a secret has been kept long enough.
+const AGED_VERSIONS: Migration = Migration {
+    id: "secrets/0005_aged",
+    sql: "
+ALTER TABLE secret ADD COLUMN prune_at {time};
+CREATE INDEX secret_prune ON secret (prune_at) WHERE prune_at IS NOT NULL;
+",
+};
 
 /// The keys of a tenant that sign tokens are looked for by whoever checks one.
 const SIGNING: Migration = Migration {
@@ -212,7 +221,8 @@ mod versions {
     statements! {
         /// What is read of a value, with its secret.
         pub(crate) READ = "SELECT s.key, s.id, s.kind, s.name, s.settings, s.current, v.number, v.facts, v.created_at, \
-            v.created_by, v.deleted_at, v.destroyed, v.wrapped, x.sealed FROM secret s \
+            v.created_by, v.deleted_at, v.destroyed, v.wrapped, x.sealed, (SELECT n.created_at FROM secret_version n \
+            WHERE n.secret_key = s.key AND n.number = v.number + 1 AND v.number < s.current) FROM secret s \
             JOIN secret_version v ON v.secret_key = s.key AND v.number = COALESCE(CAST($3 AS BIGINT), s.current) \
             LEFT JOIN secret_value x ON x.version_key = v.key WHERE s.tenant_id = $1 AND s.id = $2";
         /// A new version.
@@ -244,7 +254,14 @@ mod versions {
         /// Removes all versions up to a number.
         pub(crate) DROP_VERSIONS = "DELETE FROM secret_version WHERE secret_key = $1 AND number <= $2";
         /// The newest version up to a number that had come by a moment: those before it had been replaced by then.
-        pub(crate) AGED = "SELECT MAX(number) FROM secret_version WHERE secret_key = $1 AND number <= $2 AND created_at < $3";
+        pub(crate) AGED = "SELECT MAX(number) FROM secret_version WHERE secret_key = $1 AND number <= $2 AND created_at <= $3";
+        /// When the oldest version was replaced by the next.
+        pub(crate) REPLACED = "SELECT MIN(created_at) FROM secret_version WHERE secret_key = $1 AND number > \
+            (SELECT MIN(number) FROM secret_version WHERE secret_key = $1)";
+        /// Notes when the oldest version is to go.
+        pub(crate) SCHEDULE = "UPDATE secret SET prune_at = $2 WHERE key = $1";
+        /// Secrets that have a version which is to go.
+        pub(crate) DUE = "SELECT tenant_id, id FROM secret WHERE prune_at <= $1 ORDER BY prune_at LIMIT $2";
         /// The oldest version.
         pub(crate) OLDEST = "SELECT MIN(number) FROM secret_version WHERE secret_key = $1";
         /// Versions whose keys are wrapped by a data key whose name comes before another's.

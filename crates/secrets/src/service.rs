@@ -210,6 +210,7 @@ impl Secrets {
                     secrets.sharing().hosted().rename(tx, resource, &secret.name).await?;
                 }
                 if touched.contains(&"settings") {
+                    crate::aged::schedule(tx, held.key, &secret.settings).await?;
                     tell(tx, tenant, held.kind).await?;
                 }
                 let detail = json!({"fields": touched});

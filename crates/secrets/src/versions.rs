@@ -271,14 +271,14 @@ pub(crate) async fn insert_version(
     })
 }
 
-/// Removes versions that are more than are kept, or older.
+/// Removes versions that are more than are kept, or older, and notes when the next is; answers how many it removed.
 pub(crate) async fn forget_old(
     tx: &mut Tx<'_>,
     secrets: &Secrets,
     (key, newest): (i64, i64),
     settings: &Settings,
-) -> Result<(), Error> {
-    let mut last = newest.saturating_sub(i64::from(settings.keep_versions));
+) -> Result<u64, Error> {
+    let (mut last, mut gone) = (newest.saturating_sub(i64::from(settings.keep_versions)), 0);
     if let Some(seconds) = settings.keep_seconds {
         let before = secrets.world().now().minus(Duration::from_secs(seconds));
         let aged: Option<i64> = tx.scalar(&schema::AGED, &params![key, newest, before]).await?;
@@ -286,7 +286,10 @@ pub(crate) async fn forget_old(
     }
     if last > 0 {
         tx.execute(&schema::DROP_VALUES, &params![key, last]).await?;
-        tx.execute(&schema::DROP_VERSIONS, &params![key, last]).await?;
+        gone = tx.execute(&schema::DROP_VERSIONS, &params![key, last]).await?;
     }
-    Ok(())
+    if settings.keep_seconds.is_some() {
+        crate::aged::schedule(tx, key, settings).await?;
+    }
+    Ok(gone)
 }

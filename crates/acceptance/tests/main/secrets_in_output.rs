@@ -184,7 +184,7 @@ on_both_engines! {
         let key = std::fs::read_to_string(program.data().join("master.key")).unwrap();
         search.secret("the master key", key.trim());
         let cast = Cast::make(&program, &mut search);
-        vaulted::keep(&program, &mut search).await;
+        let role = vaulted::keep(&program, &mut search).await;
         let server = program.serve();
         people(&server, &cast, &mut search).await;
         clients(&server, &cast, &mut search).await;
@@ -192,7 +192,7 @@ on_both_engines! {
         letters::links(&program, &server, &mail, &mut search).await;
         insight::pair(&program, &server, &mut search).await;
         let webhook = letters::webhook(&program, &mut search);
-        vaulted::use_them(&program, server.address, &mut search).await;
+        vaulted::use_them(&program, server.address, &role, &mut search).await;
         stores::elsewhere(&program, &mut search).await;
         let mut wire = Wire::open(server.address).await.unwrap();
         let metrics = wire.get("/metrics", "").await.unwrap().expect(200).body;

@@ -32,7 +32,7 @@ fn tls(key_type: &str) -> CertificateRecipe {
 on_both_engines! {
     async fn ssh_pairs_are_made_taken_over_and_handed_out(engine: Engine) {
         let house = house(engine).await;
-        for key_type in ["ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-3072"] {
+        for key_type in ["ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-3072", "rsa-4096"] {
             let secret = made(&house, ssh(key_type)).await.unwrap();
             assert_eq!((secret.kind, secret.facts.key_type.as_deref()), (Kind::SshKey, Some(key_type)));
             let public = SshPublicKey::parse(secret.facts.public_key.as_deref().unwrap()).unwrap();
@@ -106,6 +106,8 @@ on_both_engines! {
         assert_eq!((secret.facts.bytes, secret.facts.file_name.as_deref()), (Some(60_000), Some("key store.jks")));
         let opened = house.secrets.read(&house.admin, secret.id, None, &by()).await.unwrap();
         assert_eq!(opened.value.expose(), bytes);
+        let most = house.make(&house.admin, "f", file(&[7; 65_536])).await;
+        assert_eq!(house.secrets.read(&house.admin, most.id, None, &by()).await.unwrap().value.expose(), [7; 65_536], "as long as may be");
         let long = house.secrets.create(&house.admin, NewSecret::of("f", file(&[0; 65_537])), &by()).await;
         assert!(matches!(long, Err(Error::Invalid { field: "value", .. })));
     }

@@ -1,9 +1,10 @@
 //! Lists: filters, orders, pages, and who sees what.
 
 use crate::house::{House, by, data, house, password};
-use keyreeve_identity::Authority;
 use keyreeve_identity::search::Direction;
-use keyreeve_secrets::{NewSecret, SecretField, SecretSearch, Sort};
+use keyreeve_identity::{Authority, MembershipKind};
+use keyreeve_secrets::{NewSecret, Party, SecretField, SecretSearch, Sort};
+use keyreeve_sharing::NewGrant;
 use keyreeve_testkit::{Engine, on_both_engines};
 
 async fn names(
@@ -65,5 +66,42 @@ on_both_engines! {
             assert_eq!(names(&house, &house.admin, Some(r#"labels.env eq "prod""#), (Sort::Made, up), limit).await, ["k"]);
             assert_eq!(names(&house, &as_ada, Some(r#"not (name eq "k")"#), (Sort::Made, up), limit).await, ["b"]);
         }
+    }
+
+    /// Through a group, through a group in a group, and no longer when either is taken away.
+    async fn ac_75_what_a_group_sees_its_members_see_while_they_are(engine: Engine) {
+        let house = house(engine).await;
+        let bob = house.user("bob").await;
+        let as_bob = house.as_party(bob).await;
+        let (outer, inner) = (house.group("outer").await, house.group("inner").await);
+        let (Party::Group(outer_id), Party::Group(inner_id)) = (outer, inner) else { panic!("groups") };
+        let groups = house.identity.groups();
+        groups.add((house.tenant, inner_id), bob, MembershipKind::Member, &by()).await.unwrap();
+        groups.add((house.tenant, outer_id), inner, MembershipKind::Member, &by()).await.unwrap();
+        let secret = house.make(&house.admin, "shared", password("x")).await;
+        let seen = async || {
+            let names = names(&house, &as_bob, None, (Sort::Made, Direction::Ascending), 10).await;
+            // What a list shows is what may be read, at every moment.
+            let read = house.open(&as_bob, secret.id).await;
+            assert_eq!(read.is_ok(), !names.is_empty(), "{read:?}");
+            names
+        };
+        assert!(seen().await.is_empty());
+        let grant = |subject| NewGrant { resource: secret.id.to_string(), permission: "READ".into(), subject, cascade: false, expires_at: None };
+        let share = async |subject| house.sharing.grants().share(&house.admin, grant(subject), &by()).await.unwrap().value.id;
+        for group in [inner, outer] {
+            let id = share(group).await;
+            assert_eq!(seen().await, ["shared"]);
+            house.sharing.grants().revoke(&house.admin, id, &by()).await.unwrap();
+            assert!(seen().await.is_empty(), "at once");
+        }
+        share(outer).await;
+        assert_eq!(seen().await, ["shared"]);
+        groups.remove((house.tenant, outer_id), inner, &by()).await.unwrap();
+        assert!(seen().await.is_empty(), "the group is in the other no more");
+        groups.add((house.tenant, outer_id), inner, MembershipKind::Member, &by()).await.unwrap();
+        assert_eq!(seen().await, ["shared"]);
+        groups.remove((house.tenant, inner_id), bob, &by()).await.unwrap();
+        assert!(seen().await.is_empty(), "nor are they in it");
     }
 }

@@ -1,9 +1,14 @@
 //! Who reads what, and what is kept of it.
 
 use crate::house::{House, by, data, house, password};
+use keyreeve_crypto::SecretBytes;
+use keyreeve_crypto::sign::Algorithm;
 use keyreeve_identity::{Authority, Patch};
+use keyreeve_pki::NewKey;
+use keyreeve_pki::ssh::SshKeyPair;
 use keyreeve_secrets::{
-    Content, Error, Fate, NewSecret, Owner, PasswordRecipe, Place, Recipe, SecretId, SecretPatch, Settings,
+    AuthorityRecipe, CertificateRecipe, Content, Error, Fate, JwtRules, JwtWanted, Kind, NewSecret, Owner,
+    PasswordRecipe, Place, Recipe, Rules, SecretId, SecretPatch, Settings, Wanted,
 };
 use keyreeve_store::{Tx, params, statements};
 use keyreeve_testkit::{Engine, on_both_engines};
@@ -173,6 +178,19 @@ on_both_engines! {
         house.test.clock.advance(Duration::from_secs(101));
         house.secrets.write(admin, id, password("5"), None, &by()).await.unwrap();
         assert_eq!(numbers().await, [5, 4], "the others were replaced longer ago than they are kept");
+        // What is older than it is kept is read no more, whether anybody writes or not, and goes with the next round.
+        assert_eq!(house.open_version(admin, id, Some(4)).await.unwrap(), "4");
+        house.test.clock.advance(Duration::from_secs(99));
+        assert_eq!(house.secrets.sweep_aged().await.unwrap(), (0, false));
+        assert_eq!(house.open_version(admin, id, Some(4)).await.unwrap(), "4");
+        house.test.clock.advance(Duration::from_secs(1));
+        assert!(matches!(house.open_version(admin, id, Some(4)).await, Err(Error::NotFound("version"))));
+        assert_eq!(rows(&house, false).await.len(), 2);
+        assert_eq!(house.secrets.sweep_aged().await.unwrap(), (1, false));
+        assert_eq!((rows(&house, false).await.len(), rows(&house, true).await.len()), (1, 1), "neither value nor key is left");
+        assert_eq!(house.secrets.sweep_aged().await.unwrap(), (0, false));
+        assert_eq!(house.open(admin, id).await.unwrap(), "5", "the newest stays, however old it is");
+        assert_eq!(house.told("secret.version.destroy", "success").await, 1);
         let settings = Settings { version_seconds: Some(10), ..Settings::default() };
         let patch = SecretPatch { settings: Some(settings), ..SecretPatch::default() };
         house.secrets.update(admin, id, patch, None, &by()).await.unwrap();
@@ -238,6 +256,58 @@ on_both_engines! {
     }
 
     /// No entry, no value.
+    /// Of whatever kind: what is read says which it is, and what signs does not sign.
+    async fn ac_76_a_flipped_bit_is_named_whatever_the_kind(engine: Engine) {
+        let house = house(engine).await;
+        let admin = &house.admin;
+        let ssh = |hosts| Recipe::SshCa { hosts, key_type: "ed25519".into() };
+        let tls = CertificateRecipe {
+            key_type: "ed25519".into(), common_name: None, names: vec!["a.example.org".into()], seconds: 3_600, client: false, policy: None,
+        };
+        let root = AuthorityRecipe { key_type: "ed25519".into(), common_name: "CA".into(), organization: None, seconds: 86_400 };
+        let made = [
+            Recipe::Password(PasswordRecipe::default()), Recipe::SshKey { key_type: "ed25519".into(), comment: String::new() },
+            Recipe::Certificate(tls), ssh(false), ssh(true), Recipe::X509Ca(root), Recipe::SigningKey { algorithm: Algorithm::EdDsa },
+        ];
+        let file = Content::File { bytes: SecretBytes::from(vec![7; 40]), media_type: None, file_name: None };
+        let mut kinds = Vec::new();
+        for content in made.into_iter().map(Content::Made).chain([data("{}"), file]) {
+            let secret = house.make(admin, "s", content).await;
+            kinds.push(secret.kind);
+            let jwt = JwtRules {
+                issuer: "https://x".into(), audiences: vec!["y".into()], typ: "JWT".into(), fixed: serde_json::Map::new(), claims: Default::default(),
+            };
+            let rules = Rules {
+                open_to: vec![], names: vec!["a.example.org".into()], max_seconds: 600, extensions: vec![], force_command: None,
+                source_addresses: vec![], client: false, jwt: (secret.kind == Kind::SigningKey).then_some(jwt),
+            };
+            if secret.kind.is_authority() {
+                house.secrets.create_policy(admin, (secret.kind.as_str(), secret.id, rules), &by()).await.unwrap();
+            }
+            let about = SshKeyPair::generate(NewKey::Ed25519, "").unwrap().public().to_string();
+            let wanted = Wanted { about, names: vec![], seconds: None, leased: false };
+            let use_it = async || match secret.kind {
+                Kind::SshUserCa | Kind::SshHostCa => house.secrets.issue(admin, secret.kind.as_str(), &wanted, &by()).await.map(drop),
+                Kind::X509Ca => house.secrets.published(house.tenant, secret.id).await.map(drop),
+                Kind::SigningKey => house.secrets.sign_jwt(admin, "signing_key", &JwtWanted::default(), &by()).await.map(drop),
+                _ => house.secrets.read(admin, secret.id, None, &by()).await.map(drop),
+            };
+            for keys in [false, true] {
+                let (key, sound) = rows(&house, keys).await.pop().unwrap();
+                for place in [0, sound.len() / 2, sound.len() - 1] {
+                    let mut flipped = sound.clone();
+                    flipped[place] ^= 4;
+                    put(&house, keys, key, flipped).await;
+                    let used = use_it().await;
+                    assert!(matches!(used, Err(Error::Damaged { id, number: 1, .. }) if id == secret.id), "{:?} {place}: {used:?}", secret.kind);
+                }
+                put(&house, keys, key, sound).await;
+            }
+            use_it().await.unwrap();
+        }
+        assert!(Kind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    }
+
     async fn ac_76_what_cannot_be_recorded_is_not_read(engine: Engine) {
         let house = house(engine).await;
         let id = house.make(&house.admin, "s", password("one")).await.id;

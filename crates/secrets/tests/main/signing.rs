@@ -10,9 +10,14 @@ use keyreeve_secrets::{
     Content, Error, Fate, JwtRules, JwtWanted, NewSecret, Party, Recipe, Rules, Secret, SecretId,
     SecretPatch, Settings, SignedJwt, Wanted,
 };
+use keyreeve_store::{Tx, statements};
 use keyreeve_testkit::{Engine, on_both_engines};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
+
+statements! {
+    NO_LOG = "ALTER TABLE audit_entry RENAME TO audit_entry_gone";
+}
 
 fn map(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
@@ -108,6 +113,17 @@ on_both_engines! {
         assert_eq!((house.told("jwt.sign", "success").await, house.told("jwt.sign", "refused").await), (1, 10));
         let log = format!("{:?}", house.entries().await);
         assert!(log.contains(&signed.jti) && !log.contains(signed.token.expose()), "noted, and not shown");
+    }
+
+    async fn ac_76_what_cannot_be_recorded_is_not_signed(engine: Engine) {
+        let house = house(engine).await;
+        let secret = key(&house, Algorithm::EdDsa).await;
+        policy(&house, secret.id, rules(&["ada"], Vec::new(), jwt())).await.unwrap();
+        sign(&house, &house.admin, &JwtWanted::default()).await.unwrap();
+        let write = async |tx: &mut Tx<'_>| tx.execute(&NO_LOG, &[]).await;
+        house.test.store.write::<_, keyreeve_store::Error, _>(write).await.unwrap();
+        let signed = sign(&house, &house.admin, &JwtWanted::default()).await;
+        assert!(matches!(signed, Err(Error::Store(_))), "{signed:?}");
     }
 
     async fn a_policy_takes_no_issuer_and_no_type_that_is_the_servers_own(engine: Engine) {

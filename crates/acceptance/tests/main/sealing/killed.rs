@@ -1,9 +1,12 @@
 //! `kill -9` while keys change, again and again: everything opens at every moment, and the change ends.
 
 use crate::program::{Program, Running};
+use crate::secrets::kept;
 use keyreeve::{App, Purpose};
 use keyreeve_base::TenantId;
+use keyreeve_crypto::Secret;
 use keyreeve_identity::Cause;
+use keyreeve_secrets::{Place, Settings};
 use keyreeve_store::{Statement, Tx, params};
 use keyreeve_testkit::{Engine, on_both_engines};
 use std::process::Stdio;
@@ -11,6 +14,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const VALUES: usize = 3_000;
+/// Versions of a secret among what is under the key.
+const VERSIONS: usize = 300;
 const DATA_KEYS: usize = 500;
 /// A server is killed this long after it has been asked, in milliseconds; the next four times as long, nine times, …
 const FIRST_MS: u64 = 15;
@@ -50,9 +55,21 @@ async fn plant(program: &Program) {
         Ok(())
     };
     app.store.write(insert).await.unwrap();
+    let authority = app.identity.authority_of_operator(tenant).await.unwrap();
+    let place = Place::new("secret", "planted").unwrap();
+    let settings = Settings { keep_versions: keyreeve_secrets::MAX_KEPT, ..Settings::default() };
+    for number in 1..=VERSIONS {
+        let data = (Secret::from(planted(number)), Some(settings.clone()));
+        app.secrets.kv().write(&authority, &place, data, None, &Cause::operator()).await.unwrap();
+    }
 }
 
-/// Opens every planted value; answers how many there are, and under how many keys.
+/// What a version of the planted secret says.
+fn planted(number: usize) -> String {
+    format!("{{\"password\":\"planted-{number}\"}}")
+}
+
+/// Opens every planted value, and every version of the secret; answers how many there are, and under how many keys.
 async fn check(program: &Program) -> (usize, usize) {
     let app = program.look().await;
     let tenant = tenant_of(&app).await;
@@ -67,6 +84,12 @@ async fn check(program: &Program) -> (usize, usize) {
         let opened = sealer.open(&[&bound_to(*user, *id)], sealed).unwrap();
         assert_eq!(opened.expose(), id.as_bytes());
         keys.insert(sealed[1..9].to_vec());
+    }
+    let versions = kept(&app, tenant).await;
+    assert_eq!(versions.len(), VERSIONS);
+    for (number, version) in (1..).zip(versions) {
+        assert_eq!(version.value.expose(), planted(number).as_bytes(), "version {}", version.number);
+        keys.insert(version.under);
     }
     (rows.len(), keys.len())
 }
@@ -101,10 +124,10 @@ on_both_engines! {
             halfway += usize::from(keys == 2);
             let status = program.run(&["key", "data-keys", "--json"], "");
             if !status["rotation"]["finished_at"].is_null() {
-                // Nothing twice, nothing missed: planted values and the signing keys.
+                // Nothing twice, nothing missed: planted values, versions of the secret, the signing keys.
                 let rotation = &status["rotation"];
                 assert_eq!((&rotation["resealed"], &rotation["failed"]), (&rotation["total"], &0.into()), "{status}");
-                assert!(rotation["resealed"].as_u64().unwrap() > VALUES as u64);
+                assert!(rotation["resealed"].as_u64().unwrap() >= (VALUES + VERSIONS) as u64 + 1, "{status}");
                 assert_eq!(keys, 1);
                 break;
             }

@@ -77,6 +77,10 @@ on_a_server! {
         assert_eq!((&version["facts"]["bytes"], &version["facts"]["file_name"]), (&json!(500_000), &json!("a.jks")));
         let got = ada.get(&path).send().await.expect(200);
         assert_eq!((got.body.as_ref(), got.header("cache-control")), (&bytes[..], Some("no-store")));
+        // As long as the server is set to take, and a byte longer.
+        let most = ada.call("PUT", &path).body("application/octet-stream", vec![7_u8; 1_048_576]).send().await.expect(200).json();
+        assert_eq!(most["facts"]["bytes"], 1_048_576);
+        assert_eq!(ada.get(&path).send().await.expect(200).body.len(), 1_048_576);
         let long = vec![0_u8; 1_048_577];
         ada.call("PUT", &path).body("application/octet-stream", long).send().await.check(413);
         ada.call("PUT", &path).body("text/plain", "x").send().await.check(415);
