@@ -60,6 +60,7 @@ mod cache;
 mod change;
 mod error;
 pub mod foreign;
+mod job;
 mod meter;
 mod migrate;
 mod options;
@@ -81,11 +82,13 @@ pub use tx::Tx;
 pub use value::{FromColumn, Param, Row, ToParam, Value};
 
 use change::Feed;
+use job::{Job, job};
 use keyreeve_base::World;
 use meter::Meter;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 use tx::Mode;
 
@@ -210,7 +213,7 @@ impl Store {
             let began = self.inner.meter.read_begins();
             let answer = match &self.inner.backend {
                 Backend::Sqlite(sqlite) => sqlite.read(&f),
-                Backend::Postgres(postgres) => postgres.run(Mode::Read, f).await,
+                Backend::Postgres(_) => self.carried_out(Mode::Read, job(f)).await,
             };
             self.inner.meter.read_ends(began);
             answer
@@ -231,13 +234,20 @@ impl Store {
         E: From<Error> + Send + 'static,
     {
         let span = span!("store.write");
-        async move {
-            match &self.inner.backend {
-                Backend::Sqlite(sqlite) => sqlite.write(f).await,
-                Backend::Postgres(postgres) => postgres.run(Mode::Write, f).await,
-            }
+        self.carried_out(Mode::Write, job(f)).instrument(span)
+    }
+
+    /// Hands a job to the engine, and waits for its answer.
+    async fn carried_out<T, E: From<Error>>(
+        &self,
+        mode: Mode,
+        (job, answer): (Box<dyn Job>, oneshot::Receiver<Result<T, E>>),
+    ) -> Result<T, E> {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(job)?,
+            Backend::Postgres(postgres) => postgres.submit(mode, job)?,
         }
-        .instrument(span)
+        answer.await.map_err(|_| Error::unavailable("the store has stopped"))?
     }
 
     /// Runs long reads, off the threads that answer requests, on one consistent snapshot.
@@ -255,7 +265,7 @@ impl Store {
         async move {
             match &self.inner.backend {
                 Backend::Sqlite(sqlite) => sqlite.scan(f).await,
-                Backend::Postgres(postgres) => postgres.run(Mode::Scan, f).await,
+                Backend::Postgres(_) => self.carried_out(Mode::Scan, job(f)).await,
             }
         }
         .instrument(span)

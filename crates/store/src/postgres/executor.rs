@@ -5,16 +5,17 @@ use super::errors::{commit_failure, failure};
 use super::follow::{News, OVERLAP};
 use super::{Place, Session};
 use crate::change::Change;
+use crate::job::Job;
 use crate::tx::{Failure, Mode, Retry, State};
 use crate::{Error, Ground, Tx, params, statements};
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join};
+use futures_util::future::join;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -50,38 +51,14 @@ pub(super) struct Sizes {
 
 /// An executor thread, as those who have work for it see it.
 pub(super) struct Executor {
-    jobs: mpsc::UnboundedSender<Box<dyn Job>>,
+    tasks: mpsc::UnboundedSender<Task>,
 }
 
 /// A closure that waits for an executor.
-trait Job: Send {
-    fn run(self: Box<Self>, desk: Rc<Desk>) -> LocalBoxFuture<'static, ()>;
-}
-
-struct Closure<T, E, F> {
-    f: F,
+struct Task {
+    job: Box<dyn Job>,
     mode: Mode,
-    reply: oneshot::Sender<Result<T, E>>,
     place: Place,
-}
-
-impl<T, E, F> Job for Closure<T, E, F>
-where
-    F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    fn run(self: Box<Self>, desk: Rc<Desk>) -> LocalBoxFuture<'static, ()> {
-        Box::pin(async move {
-            let Self { f, mode, reply, place } = *self;
-            // A panic loses its connection, which ends the transaction; the executor goes on.
-            let done = AssertUnwindSafe(desk.settle(mode, &f)).catch_unwind().await;
-            let done = done.unwrap_or_else(|_| Err(Error::internal("a store closure panicked").into()));
-            drop(place);
-            // The caller may have stopped waiting.
-            drop(reply.send(done));
-        })
-    }
 }
 
 impl Executor {
@@ -92,7 +69,7 @@ impl Executor {
         ground: Ground,
         news: mpsc::UnboundedSender<News>,
     ) -> Result<Self, Error> {
-        let (jobs, mut queue) = mpsc::unbounded_channel::<Box<dyn Job>>();
+        let (tasks, mut queue) = mpsc::unbounded_channel::<Task>();
         let failed = |error| Error::unavailable_from("no thread for the store", error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let serve = move || {
@@ -108,8 +85,8 @@ impl Executor {
                 let mut running = JoinSet::new();
                 loop {
                     tokio::select! {
-                        job = queue.recv() => match job {
-                            Some(job) => drop(running.spawn_local(job.run(desk.clone()))),
+                        task = queue.recv() => match task {
+                            Some(task) => drop(running.spawn_local(carry_out(desk.clone(), task))),
                             None => break,
                         },
                         Some(_) = running.join_next() => {}
@@ -119,26 +96,23 @@ impl Executor {
             });
         };
         std::thread::Builder::new().name(format!("store-{number}")).spawn(serve).map_err(failed)?;
-        Ok(Self { jobs })
+        Ok(Self { tasks })
     }
 
-    pub(super) fn submit<T, E, F>(
-        &self,
-        mode: Mode,
-        f: F,
-        place: Place,
-    ) -> Result<oneshot::Receiver<Result<T, E>>, Error>
-    where
-        F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        self.jobs
-            .send(Box::new(Closure { f, mode, reply, place }))
-            .map_err(|_| Error::unavailable("the store's executor has stopped"))?;
-        Ok(answer)
+    pub(super) fn submit(&self, mode: Mode, job: Box<dyn Job>, place: Place) -> Result<(), Error> {
+        let stopped = |_| Error::unavailable("the store's executor has stopped");
+        self.tasks.send(Task { job, mode, place }).map_err(stopped)
     }
+}
+
+async fn carry_out(desk: Rc<Desk>, Task { mut job, mode, place }: Task) {
+    // A panic loses its connection, which ends the transaction; the executor goes on.
+    if AssertUnwindSafe(desk.settle(mode, job.as_mut())).catch_unwind().await.is_err() {
+        job.reset();
+        job.fail(Error::internal("a store closure panicked"));
+    }
+    drop(place);
+    job.answer();
 }
 
 /// An executor's own side.
@@ -194,18 +168,19 @@ impl Sessions {
 }
 
 /// A run of a closure that did not succeed.
-struct Unsuccessful<E> {
-    error: E,
+struct Unsuccessful {
+    /// None where the closure failed by itself: then it knows.
+    error: Option<Error>,
     retry: Retry,
 }
 
-impl<E: From<Error>> From<Failure> for Unsuccessful<E> {
-    fn from(failure: Failure) -> Self {
-        Self { error: failure.error.into(), retry: failure.retry }
+impl From<Failure> for Unsuccessful {
+    fn from(Failure { error, retry }: Failure) -> Self {
+        Self { error: Some(error), retry }
     }
 }
 
-impl<E: From<Error>> From<Error> for Unsuccessful<E> {
+impl From<Error> for Unsuccessful {
     fn from(error: Error) -> Self {
         Failure::from(error).into()
     }
@@ -213,34 +188,28 @@ impl<E: From<Error>> From<Error> for Unsuccessful<E> {
 
 impl Desk {
     /// Runs a closure, again if need be, until there is an answer.
-    async fn settle<T, E, F>(&self, mode: Mode, f: &F) -> Result<T, E>
-    where
-        F: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
-        E: From<Error>,
-    {
+    async fn settle(&self, mode: Mode, job: &mut dyn Job) {
         let (mut contended, mut lost) = (0, 0);
         loop {
             let done = match mode {
-                Mode::Read => self.read(f).await,
-                Mode::Write => self.transaction(&self.writers, "BEGIN", f).await,
+                Mode::Read => self.read(job).await,
+                Mode::Write => self.transaction(&self.writers, "BEGIN", job).await,
                 Mode::Scan => {
-                    self.transaction(&self.scanners, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", f)
+                    self.transaction(&self.scanners, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", job)
                         .await
                 }
             };
-            let Unsuccessful { error, retry } = match done {
-                Ok(value) => return Ok(value),
-                Err(unsuccessful) => unsuccessful,
-            };
+            let Err(Unsuccessful { error, retry }) = done else { return };
             let (count, limit) = match retry {
-                Retry::No => return Err(error),
+                Retry::No => (&mut lost, 0),
                 Retry::Contention => (&mut contended, CONTENTION_ATTEMPTS),
                 Retry::Lost => (&mut lost, LOST_ATTEMPTS),
             };
             *count += 1;
             if *count >= limit {
-                return Err(error);
+                return error.into_iter().for_each(|error| job.fail(error));
             }
+            job.reset();
             self.ground.meter.retries.increment(1);
             tokio::time::sleep(self.pause(*count)).await;
         }
@@ -263,54 +232,41 @@ impl Desk {
         Ok(session)
     }
 
-    async fn read<T, E, F>(&self, f: &F) -> Result<T, Unsuccessful<E>>
-    where
-        F: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
-        E: From<Error>,
-    {
+    async fn read(&self, job: &mut dyn Job) -> Result<(), Unsuccessful> {
         let session = self.shared_reader().await?;
         let mut tx = Tx::postgres(&session, Mode::Read);
-        let done = timeout(WRITE_DEADLINE, f(&mut tx)).await.map_err(|_| too_long(WRITE_DEADLINE))?;
-        done.map_err(|error| Unsuccessful { error, retry: tx.into_state().retry })
+        let done = timeout(WRITE_DEADLINE, job.run(&mut tx)).await.map_err(|_| too_long(WRITE_DEADLINE))?;
+        if done { Ok(()) } else { Err(Unsuccessful { error: None, retry: tx.into_state().retry }) }
     }
 
-    async fn transaction<T, E, F>(
+    async fn transaction(
         &self,
         sessions: &Sessions,
         begin: &str,
-        f: &F,
-    ) -> Result<T, Unsuccessful<E>>
-    where
-        F: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
-        E: From<Error>,
-    {
+        job: &mut dyn Job,
+    ) -> Result<(), Unsuccessful> {
         let turn = sessions.take(self).await?;
         turn.session.client().batch_execute(begin).await.map_err(failure)?;
         let mut tx = Tx::postgres(&turn.session, sessions.mode);
         let deadline = if sessions.mode == Mode::Scan { SCAN_DEADLINE } else { WRITE_DEADLINE };
-        let done = timeout(deadline, f(&mut tx)).await;
+        let done = timeout(deadline, job.run(&mut tx)).await;
         let state = tx.into_state();
-        let Ok(done) = done else {
+        let Ok(wanted) = done else {
             // A statement may still be running; the connection is given up with it.
             let cancel = turn.session.client().cancel_token();
             drop(timeout(CANCEL_PATIENCE, self.target.cancel(&cancel)).await);
             return Err(too_long(deadline).into());
         };
-        match done {
-            Ok(value) if !state.failed => {
-                self.commit(&turn.session, state).await?;
-                sessions.put_back(turn);
-                Ok(value)
-            }
-            unwanted => {
-                if turn.session.client().batch_execute("ROLLBACK").await.is_ok() {
-                    sessions.put_back(turn);
-                }
-                let swallowed =
-                    || Error::internal("a store closure answered Ok after a statement had failed").into();
-                Err(Unsuccessful { error: unwanted.err().unwrap_or_else(swallowed), retry: state.retry })
-            }
+        if wanted && !state.failed {
+            self.commit(&turn.session, state).await?;
+            sessions.put_back(turn);
+            return Ok(());
         }
+        if turn.session.client().batch_execute("ROLLBACK").await.is_ok() {
+            sessions.put_back(turn);
+        }
+        let swallowed = || Error::internal("a store closure answered Ok after a statement had failed");
+        Err(Unsuccessful { error: wanted.then(swallowed), retry: state.retry })
     }
 
     async fn commit(&self, session: &Session, state: State) -> Result<(), Failure> {

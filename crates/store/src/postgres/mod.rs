@@ -12,6 +12,7 @@ mod session;
 
 pub(crate) use session::{Session, column};
 
+use crate::job::Job;
 use crate::tx::Mode;
 use crate::{Error, Ground, Options, Statement, Store, Tx, params, statements};
 use connect::Target;
@@ -104,17 +105,12 @@ impl Postgres {
         is_ready.await.map_err(|_| Error::internal("the follower of the change feed has stopped"))?
     }
 
-    pub(crate) async fn run<T, E, F>(&self, mode: Mode, f: F) -> Result<T, E>
-    where
-        F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
+    /// Hands a closure to an executor.
+    pub(crate) fn submit(&self, mode: Mode, job: Box<dyn Job>) -> Result<(), Error> {
         let place = self.enter()?;
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.executors.len().max(1);
         let executor = self.executors.get(index).ok_or_else(|| Error::internal("no executor"))?;
-        let answer = executor.submit(mode, f, place)?;
-        answer.await.map_err(|_| Error::internal("a store closure panicked"))?
+        executor.submit(mode, job, place)
     }
 
     fn enter(&self) -> Result<Place, Error> {

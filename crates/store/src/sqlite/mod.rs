@@ -9,6 +9,7 @@ mod writer;
 
 pub(crate) use statement::{column, each, execute, execute_each, query_each, script};
 
+use crate::job::Job;
 use crate::tx::Mode;
 use crate::{Error, Ground, Options, Statement, Tx};
 use errors::engine_error;
@@ -23,6 +24,8 @@ use writer::Writer;
 
 /// How long a connection waits for another process (the writer itself never competes within this one).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a closure must not do here.
+const AWAITED: &str = "a store closure awaited something other than its transaction";
 /// Prepared statements that each connection keeps.
 const STATEMENT_CACHE: usize = 256;
 
@@ -139,13 +142,9 @@ impl Sqlite {
         now(f(&mut tx))
     }
 
-    pub(crate) async fn write<T, E, F>(&self, f: F) -> Result<T, E>
-    where
-        F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.writer()?.submit(f)?.await.map_err(|_| Error::unavailable("the writer has stopped"))?
+    /// Puts a transaction into the writer's queue; it answers when it is on disk.
+    pub(crate) fn write(&self, job: Box<dyn Job>) -> Result<(), Error> {
+        self.writer()?.submit(job)
     }
 
     fn writer(&self) -> Result<&Writer, Error> {
@@ -235,7 +234,5 @@ fn snapshot(connection: &Connection, verb: &str) -> Result<(), Error> {
 
 /// The value of a closure that awaits nothing but its transaction, all of whose futures are ready at once.
 fn now<T, E: From<Error>>(closure: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    closure.now_or_never().unwrap_or_else(|| {
-        Err(Error::internal("a store closure awaited something other than its transaction").into())
-    })
+    closure.now_or_never().unwrap_or_else(|| Err(Error::internal(AWAITED).into()))
 }

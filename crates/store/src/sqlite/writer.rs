@@ -6,10 +6,12 @@
 //! the start would make SQLite copy each page that a transaction touches.
 
 use super::errors::engine_error;
-use super::{File, now};
+use super::{AWAITED, File};
 use crate::change::Change;
+use crate::job::Job;
 use crate::tx::Mode;
 use crate::{Error, Ground, Options, Tx};
+use futures_util::FutureExt;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +19,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
-use tokio::sync::oneshot;
 
 /// The writer, as those who have something to write see it.
 pub(super) struct Writer {
@@ -26,52 +27,6 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
     waiting: Arc<AtomicUsize>,
     ground: Ground,
-}
-
-/// A transaction that waits for the writer.
-trait Job: Send {
-    /// Runs it; whether it may be committed.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    /// What becomes of it instead, unless it failed by itself.
-    fn fail(&mut self, error: Error);
-    /// Tells the caller.
-    fn answer(self: Box<Self>);
-}
-
-struct Closure<T, E, F> {
-    f: F,
-    /// None until it has run.
-    result: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
-}
-
-impl<T, E, F> Job for Closure<T, E, F>
-where
-    F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: From<Error> + Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        // A panicking closure leaves nothing behind that anyone looks at: its savepoint is rolled back.
-        let result = catch_unwind(AssertUnwindSafe(|| now((self.f)(tx))))
-            .unwrap_or_else(|_| Err(Error::internal("a store closure panicked").into()));
-        let wanted = result.is_ok();
-        self.result = Some(result);
-        wanted
-    }
-
-    fn fail(&mut self, error: Error) {
-        if !matches!(self.result, Some(Err(_))) {
-            self.result = Some(Err(error.into()));
-        }
-    }
-
-    fn answer(self: Box<Self>) {
-        let result =
-            self.result.unwrap_or_else(|| Err(Error::internal("a transaction was never run").into()));
-        // The caller may have stopped waiting.
-        drop(self.reply.send(result));
-    }
 }
 
 impl Writer {
@@ -103,17 +58,11 @@ impl Writer {
     }
 
     /// Puts a transaction into the queue; the answer comes when it is on disk.
-    pub(super) fn submit<T, E, F>(&self, f: F) -> Result<oneshot::Receiver<Result<T, E>>, Error>
-    where
-        F: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
+    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), Error> {
         let stopped = || Error::unavailable("the writer has stopped");
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        jobs.try_send(Box::new(Closure { f, result: None, reply })).map_err(|error| {
+        jobs.try_send(job).map_err(|error| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             match error {
                 TrySendError::Full(_) => {
@@ -122,8 +71,7 @@ impl Writer {
                 }
                 TrySendError::Disconnected(_) => stopped(),
             }
-        })?;
-        Ok(answer)
+        })
     }
 }
 
@@ -163,6 +111,19 @@ enum Outcome {
     Keep(Vec<Change>),
     /// It must not be committed.
     Undo,
+}
+
+/// Runs a job, all of whose futures are ready at once; whether it may be committed.
+fn run(job: &mut dyn Job, tx: &mut Tx<'_>) -> bool {
+    // A closure that panics leaves nothing behind that anyone looks at: what it wrote is undone.
+    let problem = match catch_unwind(AssertUnwindSafe(|| job.run(tx).now_or_never())) {
+        Ok(Some(wanted)) => return wanted,
+        Ok(None) => AWAITED,
+        Err(_) => "a store closure panicked",
+    };
+    job.reset();
+    job.fail(Error::internal(problem));
+    false
 }
 
 fn failed_unseen() -> Error {
@@ -220,7 +181,7 @@ impl Desk {
     fn attempt(&self, job: &mut dyn Job) -> Outcome {
         let written_before = self.connection.total_changes();
         let mut tx = Tx::sqlite(&self.connection, Mode::Write);
-        let wanted = job.run(&mut tx);
+        let wanted = run(job, &mut tx);
         let state = tx.into_state();
         if wanted && !state.failed {
             return Outcome::Keep(state.changes);
@@ -266,7 +227,7 @@ impl Desk {
     fn in_savepoint(&self, job: &mut dyn Job) -> Result<Vec<Change>, Error> {
         self.sql("SAVEPOINT job")?;
         let mut tx = Tx::sqlite(&self.connection, Mode::Write);
-        let wanted = job.run(&mut tx);
+        let wanted = run(job, &mut tx);
         let state = tx.into_state();
         if wanted && !state.failed {
             self.sql("RELEASE job")?;
