@@ -135,7 +135,7 @@ impl Load {
     }
 
     /// The same with so many requests a second, all connections together. A request that is late because the one before it
-    /// was counts from when it was due.
+    /// was counts from when it was due. The connections take turns: they do not all send at one moment.
     pub async fn paced(&mut self, server: &Server, plan: &Plan, per_second: f64) -> Result<Round> {
         let every = Duration::from_secs_f64(self.clients.len() as f64 / per_second.max(1.0));
         self.drive(server, plan, Some(every)).await
@@ -144,10 +144,15 @@ impl Load {
     async fn drive(&mut self, server: &Server, plan: &Plan, every: Option<Duration>) -> Result<Round> {
         let measuring = Arc::new(AtomicBool::new(false));
         let stop = Arc::new(AtomicBool::new(false));
+        let count = self.clients.len() as f64;
         let tasks: Vec<_> = self
             .clients
             .drain(..)
-            .map(|client| tokio::spawn(client.drive(every, Arc::clone(&measuring), Arc::clone(&stop))))
+            .enumerate()
+            .map(|(i, client)| {
+                let pace = every.map(|every| (every, every.mul_f64(i as f64 / count)));
+                tokio::spawn(client.drive(pace, Arc::clone(&measuring), Arc::clone(&stop)))
+            })
             .collect();
         tokio::time::sleep(plan.warm_up).await;
         let (cpu_before, started) = (server.cpu_seconds()?, Instant::now());
@@ -171,18 +176,18 @@ impl Load {
 }
 
 impl Client {
-    /// Sends one request after the other, or one each time that `every` has passed, until told to stop; notes the
-    /// latencies of what is answered while measuring.
+    /// Sends one request after the other, or one each time that some time has passed, first after another, until told to
+    /// stop; notes the latencies of what is answered while measuring.
     async fn drive(
         mut self,
-        every: Option<Duration>,
+        pace: Option<(Duration, Duration)>,
         measuring: Arc<AtomicBool>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
-        let mut due = Instant::now();
+        let mut due = Instant::now() + pace.map(|(_, first)| first).unwrap_or_default();
         while !stop.load(Ordering::Acquire) {
             let mut late = None;
-            if let Some(every) = every {
+            if let Some((every, _)) = pace {
                 due += every;
                 if due > Instant::now() {
                     tokio::time::sleep_until(due.into()).await;
