@@ -3,7 +3,7 @@
 //! **Reading**: decided, recorded, on disk, and only then asked for. **Changing**: that the store is about to be asked is in the
 //! log (`secret.ask_store`) before it is, and what became of it after. So whoever is told that something was written can rely on
 //! the store's own word and on the log; a process that dies in between leaves an entry that says that it asked, and no claim.
-//! Where a store did not answer, the log says that the outcome is not known. No transaction waits for the network.
+//! Where a store did not answer, or failed, the log says that the outcome is not known. No transaction waits for the network.
 
 mod client;
 mod wire;
@@ -173,10 +173,15 @@ impl Secrets {
         let done = match done {
             Ok(done) => done,
             Err(error) => {
-                let why = match error {
-                    Error::Elsewhere { status: None, .. } => "whether the store did it is not known",
-                    _ => "the store did not do it",
+                // Only a refusal says that nothing was done: what failed behind the store, or cannot be read, says nothing.
+                let refused = match error {
+                    Error::Elsewhere { status, .. } => {
+                        status.is_some_and(|status| (300..500).contains(&status))
+                    }
+                    _ => true,
                 };
+                let why =
+                    if refused { "the store did not do it" } else { "whether the store did it is not known" };
                 self.record_refusal(&attempt, why).await?;
                 return Err(error);
             }

@@ -39,6 +39,7 @@ mod secrets_in_output;
 mod service_tokens;
 mod sessions;
 mod sharing;
+mod sources;
 mod token_endpoint;
 mod token_use;
 mod vault;

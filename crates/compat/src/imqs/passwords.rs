@@ -193,7 +193,8 @@ pub(super) async fn reset_finish(call: Call) -> Answer {
     let (imqs, tenant) = (&call.imqs, call.tenant().await?);
     let (password, token) =
         (Secret::from(call.header("x-newpassword").to_owned()), call.header("x-resettoken"));
-    if imqs.options().forbidden_passwords.iter().any(|forbidden| forbidden == password.expose()) {
+    let is_it = |forbidden: &String| constant_time_eq(forbidden.as_bytes(), password.expose().as_bytes());
+    if imqs.options().forbidden_passwords.iter().any(is_it) {
         return Err(Reply::text(400, "Password you attempted to set is forbidden by your company policy"));
     }
     if password.expose().is_empty() || token.is_empty() {

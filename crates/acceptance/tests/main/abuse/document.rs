@@ -1,34 +1,11 @@
 //! `docs/security.md` promises which attack is tried where. It is held to that here.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use crate::sources::{names_in, root};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Every case that the house knows of.
 const CASES: &[(u8, u8)] = &[(1, 29), (30, 38), (40, 61), (70, 77)];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
-}
-
-/// The functions of every Rust source of the workspace whose names bear a case.
-fn tests_in(dir: &Path, found: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(dir).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            tests_in(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            for line in text.lines() {
-                let line = line.trim_start();
-                let name = ["fn ", "async fn ", "mod "].iter().find_map(|start| line.strip_prefix(start));
-                let name = name.and_then(|rest| rest.split(['(', ' ', '<', ';']).next()).unwrap_or_default();
-                if name.starts_with("ac_") {
-                    found.insert(name.to_owned());
-                }
-            }
-        }
-    }
-}
 
 /// The rows of the table: the case, and what stands behind it.
 fn rows(document: &str) -> BTreeMap<u8, Vec<String>> {
@@ -49,8 +26,7 @@ fn named(row: &str) -> Vec<&str> {
 #[test]
 fn the_table_of_attacks_is_complete_and_true() {
     let document = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
-    let mut tests = BTreeSet::new();
-    tests_in(&root().join("crates"), &mut tests);
+    let tests = names_in(&root().join("crates"));
     let rows = rows(&document);
     let cases: Vec<u8> = CASES.iter().flat_map(|&(first, last)| first..=last).collect();
     assert_eq!(
@@ -98,7 +74,7 @@ fn careless(dir: &Path, found: &mut Vec<String>) {
 fn ac_37_no_secret_is_compared_by_an_operator() {
     let mut found = Vec::new();
     // What stores secrets. A page may compare two fields of one form: whoever sent them knows both.
-    for part in ["crypto", "identity", "tokens", "audit", "store", "oidc"] {
+    for part in ["crypto", "identity", "tokens", "audit", "store", "secrets", "oidc", "kv", "compat"] {
         careless(&root().join("crates").join(part).join("src"), &mut found);
     }
     assert!(found.is_empty(), "use keyreeve_crypto::constant_time_eq: {found:#?}");

@@ -1,38 +1,17 @@
 //! What is written about the dialects is held against their tables: a row for each operation in `docs/compatibility.md`, with
 //! a test that there is, and the OpenAPI documents in `docs/`.
 
+use crate::sources::{names_in, root};
 use keyreeve_compat::{DIALECTS, openapi};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 /// Set to write the OpenAPI documents instead of comparing them.
 const WRITE: &str = "KEYREEVE_TEST_WRITE_OPENAPI";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
-}
-
-/// The functions of the tests of dialects.
-fn tests_in(dir: &Path, found: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(dir).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            tests_in(&path, found);
-            continue;
-        }
-        for line in std::fs::read_to_string(&path).unwrap().lines() {
-            let line = line.trim_start();
-            let name = ["fn ", "async fn "].iter().find_map(|start| line.strip_prefix(start));
-            found.extend(name.and_then(|rest| rest.split(['(', '<']).next()).map(str::to_owned));
-        }
-    }
-}
-
 #[test]
 fn every_operation_has_a_row_with_a_test_that_there_is() {
     let document = std::fs::read_to_string(root().join("docs/compatibility.md")).unwrap();
-    let mut tests = BTreeSet::new();
-    tests_in(&root().join("crates/acceptance/tests/main/compat"), &mut tests);
+    let tests = names_in(&root().join("crates/acceptance/tests/main/compat"));
     let rows: Vec<Vec<&str>> = document
         .lines()
         .filter(|line| line.starts_with("| `"))

@@ -269,6 +269,13 @@ on_a_server_that_fetches! {
         stand_in.answer(400, &[], r#"{"errors":["Canary-of-a-value is bad"]}"#);
         let failed = write(&admin, &path, json!({"a": "Canary-of-a-value"}), None).await.expect(502);
         assert_eq!(failed.json()["detail"], json!(format!("{name} answered 400")));
+        // What failed on the way back may have been done.
+        for (status, body) in [(502, ""), (200, "<html>")] {
+            stand_in.answer(status, &[], body);
+            write(&admin, &path, json!({"a": 1}), None).await.check(502);
+        }
+        let unknown = "whether the store did it is not known";
+        assert_eq!(server.refusals("secret.write").await, ["the store did not do it", unknown, unknown]);
         stand_in.answer(404, &[], r#"{"errors":[]}"#);
         read(&admin, &path).await.check(404);
         assert!(!format!("{:?}", server.audit().await).contains("Canary"));
